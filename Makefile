@@ -1,0 +1,62 @@
+# Usher. `make` alone lists the targets.
+
+GO       ?= go
+# What needs a real Redis installs one where the system can.
+SUDO     := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+export GOTOOLCHAIN = local
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build ./bin/usher
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/usher ./cmd/usher
+
+.PHONY: demo
+demo: ## play a conversation; no Facebook account, no Redis
+	$(GO) run ./cmd/usher demo
+
+.PHONY: test
+test: redis ## every test, race detector on, on miniredis and on a real redis-server
+	$(GO) mod verify
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on -timeout 10m ./...
+
+.PHONY: redis
+redis: # a redis-server on PATH, for the tests that want a real one
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
+	{ command -v apt-get >/dev/null && $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends redis-server; } || \
+	echo "no redis-server on PATH: its tests are skipped"
+
+.PHONY: lint
+lint: ## the linters of .golangci.yml, and a tidy go.mod
+	$(GO) mod tidy -diff
+	$(GO) run $(LINT) run ./...
+
+.PHONY: fmt
+fmt: ## format
+	$(GO) run $(LINT) fmt ./...
+
+.PHONY: bench
+bench: redis ## benchmarks with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for 30 seconds
+	@$(GO) list ./... | while read -r p; do \
+	  for f in $$($(GO) test -list '^Fuzz' "$$p" | grep '^Fuzz'); do \
+	    echo "$$p $$f" && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s "$$p" || exit 1; \
+	  done; \
+	done
+
+.PHONY: golden
+golden: ## rewrite the transcripts and goldens; read the diff before committing it
+	$(GO) test ./handover ./bot ./messenger/webhook -update
+
+.PHONY: image
+image: ## build the container image
+	docker build --build-arg VERSION=$(VERSION) -t usher:$(VERSION) .
