@@ -1,0 +1,218 @@
+// Package graph calls Meta's Graph API for one Page: it sends, moves thread
+// control, reads who has it, and turns every answer into an error with a
+// meaning.
+//
+// A [Client] makes each call once. Whether and when to call again is the
+// caller's judgement, and [Error] gives what it needs: a sentinel that errors.Is
+// matches, and how long Meta asks to wait. The sentinel that matters most is
+// [ErrUnknownOutcome]: the request may have been carried out, so who repeats it
+// blindly may say a thing twice.
+//
+// https://developers.facebook.com/documentation/business-messaging/messenger-platform/reference/send-api
+package graph
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"usher/messenger"
+)
+
+// Defaults of [Options].
+const (
+	DefaultBaseURL = "https://graph.facebook.com"
+	// DefaultVersion is the newest version at the time of writing.
+	// https://developers.facebook.com/docs/graph-api/changelog
+	DefaultVersion = "v26.0"
+	DefaultTimeout = 8 * time.Second
+)
+
+// Options are what a [Client] is made of. Page, Token and AppSecret are
+// required. Printing Options shows neither Token nor AppSecret.
+type Options struct {
+	Page messenger.PageID
+	// Token is the Page's access token. It travels in the Authorization header
+	// only.
+	Token string
+	// AppSecret is the secret of the app that Token belongs to. Each call proves
+	// that we know it (appsecret_proof), whether or not the app's "Require App
+	// Secret" is on.
+	//
+	// https://developers.facebook.com/docs/graph-api/guides/secure-requests
+	AppSecret string
+	// BaseURL is where Graph is. Plain http is accepted on loopback only.
+	// Defaults to [DefaultBaseURL].
+	BaseURL string
+	// Version is vNN.N. Defaults to [DefaultVersion].
+	Version string
+	// HTTP makes the calls; it is copied, and the copy follows no redirects.
+	// Defaults to a client with a transport of its own.
+	HTTP *http.Client
+	// Timeout bounds each call, from its start until the answer is read. Upload
+	// adds the time in which Meta fetches the media. Defaults to
+	// [DefaultTimeout].
+	Timeout time.Duration
+	// Now returns the current time; pauses count from it. Defaults to [time.Now].
+	Now func() time.Time
+}
+
+// Format prints o without its secrets, whatever the verb.
+func (o Options) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "graph.Options(Page %s at %s/%s)", o.Page, o.BaseURL, o.Version)
+}
+
+// Client calls Graph for one Page. It is safe for concurrent use. Printing it
+// shows no secret.
+type Client struct {
+	page    string
+	root    string // ends in the version and a slash
+	http    *http.Client
+	timeout time.Duration
+	now     func() time.Time
+	// secrets are behind a function because fmt prints what is in a field.
+	secrets  func() secrets
+	usage    atomic.Pointer[Usage]
+	noLocale atomic.Bool // the app may not read a customer's locale
+}
+
+// secrets are what must appear in no print, log or error.
+type secrets struct{ token, appSecret, proof string }
+
+// Format prints the Page and where Graph is, whatever the verb.
+func (c *Client) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "graph.Client(Page %s at %s)", c.page, c.root)
+}
+
+// errOption reports missing or impossible options.
+var errOption = errors.New("graph options")
+
+// New returns a Client, or an error that names every bad option.
+func New(o Options) (*Client, error) {
+	setDefault(&o.BaseURL, DefaultBaseURL)
+	setDefault(&o.Version, DefaultVersion)
+	setDefault(&o.Timeout, DefaultTimeout)
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the default of what is injected
+	}
+	if faults := o.faults(); len(faults) > 0 {
+		return nil, fmt.Errorf("%w: %s", errOption, strings.Join(faults, "; "))
+	}
+	s := secrets{token: o.Token, appSecret: o.AppSecret, proof: proof(o.AppSecret, o.Token)}
+	return &Client{
+		page:    string(o.Page),
+		root:    strings.TrimSuffix(o.BaseURL, "/") + "/" + o.Version + "/",
+		http:    noRedirects(o.HTTP),
+		timeout: o.Timeout,
+		now:     o.Now,
+		secrets: func() secrets { return s },
+	}, nil
+}
+
+func setDefault[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// faults explains what is wrong with o, without showing a secret.
+func (o Options) faults() []string {
+	var faults []string
+	if o.Page == "" || strings.Trim(string(o.Page), "0123456789") != "" {
+		faults = append(faults, fmt.Sprintf("Page %q is not an id: want digits", o.Page))
+	}
+	if o.Token == "" || strings.ContainsFunc(o.Token, notPrintable) {
+		faults = append(faults, "Token is missing, or has spaces or unprintable characters")
+	}
+	if o.AppSecret == "" {
+		faults = append(faults, "AppSecret is missing")
+	}
+	if fault := baseURLFault(o.BaseURL); fault != "" {
+		faults = append(faults, "BaseURL "+fault)
+	}
+	if ok, err := regexp.MatchString(`^v[0-9]+\.[0-9]+$`, o.Version); !ok || err != nil {
+		faults = append(faults, fmt.Sprintf("Version %q: want vNN.N", o.Version))
+	}
+	if o.Timeout < 0 {
+		faults = append(faults, fmt.Sprintf("Timeout %v is negative", o.Timeout))
+	}
+	return faults
+}
+
+// notPrintable tells whether r has no place in a header's value.
+func notPrintable(r rune) bool { return r <= ' ' || r > '~' }
+
+// baseURLFault says what is wrong with a base URL, without showing it: it might
+// hold a password.
+func baseURLFault(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return "is not a URL"
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "has a user, a query or a fragment"
+	case u.Hostname() == "":
+		return "has no host"
+	case u.Scheme == "https", u.Scheme == "http" && onLoopback(u.Hostname()):
+		return ""
+	case u.Scheme == "http":
+		return "is plain http, which is for loopback only: others could read the token"
+	}
+	return "does not begin with https://"
+}
+
+func onLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// proof returns the appsecret_proof of a token: hex(HMAC-SHA256(secret, token)).
+func proof(secret, token string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(token)) // a hash never fails
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// noRedirects returns a copy of h that hands a redirect back instead of
+// following it: the token goes to the host that the operator named, and no POST
+// is made twice.
+func noRedirects(h *http.Client) *http.Client {
+	if h == nil {
+		h = &http.Client{Transport: newTransport()}
+	}
+	c := *h
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &c
+}
+
+// newTransport returns a transport for many calls at once to one host.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		ForceAttemptHTTP2:   true,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 5 * time.Second,
+		// A backstop behind the calls' own timeouts, the longest of which is an upload's.
+		ResponseHeaderTimeout: 2 * time.Minute,
+		ExpectContinueTimeout: time.Second,
+		MaxIdleConns:          512,
+		MaxIdleConnsPerHost:   256,
+		IdleConnTimeout:       60 * time.Second,
+		// A connection that died without a word is found by a ping, not by a call.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+	}
+}

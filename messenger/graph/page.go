@@ -1,0 +1,156 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"usher/messenger"
+)
+
+const (
+	edgeFeatures      = "messaging_feature_status"
+	edgeSubscriptions = "subscribed_apps"
+	edgeUpload        = "message_attachments"
+	edgeProfile       = "profile"
+)
+
+// Features are what the Page's routing can do.
+type Features struct {
+	HopV2             bool `json:"hop_v2"`         // conversation routing
+	MessengerMultiApp bool `json:"msgr_multi_app"` // several apps on Messenger
+	InstagramMultiApp bool `json:"ig_multi_app"`   // several apps on Instagram
+}
+
+// Features returns what the Page's routing can do. Where Meta does not tell, the
+// error is ErrPermission.
+func (c *Client) Features(ctx context.Context) (Features, error) {
+	// {"messaging_feature_status":{"hop_v2":true,"msgr_multi_app":true,"ig_multi_app":false},"id":"…"}
+	var answer struct {
+		Status *Features `json:"messaging_feature_status"`
+	}
+	err := c.do(ctx, call{
+		method: http.MethodGet, edge: edgeFeatures, path: c.page,
+		query: url.Values{"fields": {edgeFeatures}},
+	}, &answer)
+	switch {
+	case err != nil:
+		return Features{}, err
+	case answer.Status == nil: // Graph leaves out what the token may not see
+		return Features{}, &Error{Edge: edgeFeatures, Status: http.StatusOK, kind: ErrPermission, detail: "the answer lacks it"}
+	}
+	return *answer.Status, nil
+}
+
+// Subscription is an app that gets webhooks of the Page.
+type Subscription struct {
+	App    messenger.AppID `json:"id"`
+	Name   string          `json:"name"`
+	Fields []string        `json:"subscribed_fields"` // "messages", "messaging_handovers", …
+}
+
+// Subscriptions returns the apps that get webhooks of the Page, as far as the
+// token may see them.
+func (c *Client) Subscriptions(ctx context.Context) ([]Subscription, error) {
+	var answer struct {
+		Data []Subscription `json:"data"`
+	}
+	if err := c.get(ctx, edgeSubscriptions, nil, &answer); err != nil {
+		return nil, err
+	}
+	return answer.Data, nil
+}
+
+// Subscribe sets the webhook fields of our app on the Page. They replace those
+// that were set.
+//
+// https://developers.facebook.com/docs/graph-api/reference/page/subscribed_apps/
+func (c *Client) Subscribe(ctx context.Context, fields []string) error {
+	if len(fields) == 0 {
+		return bad(edgeSubscriptions, "no fields")
+	}
+	return c.order(ctx, http.MethodPost, edgeSubscriptions, struct {
+		Fields string `json:"subscribed_fields"`
+	}{strings.Join(fields, ",")})
+}
+
+// fetchTimeout is how long Meta fetches media for, at most: 10 s, and 75 s for
+// video.
+const fetchTimeout = 75 * time.Second
+
+// Upload lets Meta fetch a file by m.URL and returns the attachment id with which
+// it can be sent for 90 days. It may be repeated: nobody sees it.
+//
+// https://developers.facebook.com/documentation/business-messaging/messenger-platform/reference/attachment-upload-api
+func (c *Client) Upload(ctx context.Context, m Media) (string, error) {
+	var f faults
+	f.media(m)
+	f.when(m.AttachmentID != "", "media: is uploaded already")
+	if err := f.err("graph " + edgeUpload); err != nil {
+		return "", err
+	}
+	type message struct {
+		Attachment wireAttachment `json:"attachment"`
+	}
+	var answer struct {
+		ID json.Number `json:"attachment_id"` // quoted or not
+	}
+	err := c.do(ctx, call{
+		method: http.MethodPost, edge: edgeUpload, path: c.page + "/" + edgeUpload, extra: fetchTimeout,
+		body: struct {
+			Message message `json:"message"`
+		}{message{wireAttachment{string(m.Type), wirePayload{URL: m.URL, Reusable: true}}}},
+		words: []string{m.URL},
+	}, &answer)
+	if err == nil && answer.ID == "" {
+		err = unconfirmed(edgeUpload)
+	}
+	return answer.ID.String(), err
+}
+
+// Profile is what Meta tells of a customer; any of it may be empty.
+type Profile struct {
+	FirstName string `json:"first_name"`
+	LastName  string `json:"last_name"`
+	Locale    string `json:"locale"`      // "de_DE"
+	Picture   string `json:"profile_pic"` // a URL that expires
+}
+
+// noProfileAccess is Meta's subcode for a field that the app may not read.
+const noProfileAccess = 2018247
+
+// Profile returns what Meta tells of a customer. It fails with ErrNoSuchPerson
+// for accounts made with a phone number, and with ErrPermission for an app
+// without Business Asset User Profile Access; a missing permission for the
+// locale (pages_user_locale) alone only leaves Locale empty.
+//
+// https://developers.facebook.com/documentation/business-messaging/messenger-platform/identity/user-profile
+func (c *Client) Profile(ctx context.Context, psid messenger.PSID) (Profile, error) {
+	if _, err := to(edgeProfile, psid); err != nil {
+		return Profile{}, err
+	}
+	if c.noLocale.Load() {
+		return c.profile(ctx, psid, "first_name,last_name,profile_pic")
+	}
+	p, err := c.profile(ctx, psid, "first_name,last_name,profile_pic,locale")
+	if e := (*Error)(nil); errors.As(err, &e) && (e.Subcode == noProfileAccess || e.Code == noProfileAccess) {
+		// One field that may not be read fails them all.
+		if p, err = c.profile(ctx, psid, "first_name,last_name,profile_pic"); err == nil {
+			c.noLocale.Store(true)
+		}
+	}
+	return p, err
+}
+
+func (c *Client) profile(ctx context.Context, psid messenger.PSID, fields string) (Profile, error) {
+	var p Profile
+	err := c.do(ctx, call{
+		method: http.MethodGet, edge: edgeProfile, path: string(psid),
+		query: url.Values{"fields": {fields}},
+	}, &p)
+	return p, err
+}
