@@ -1,0 +1,239 @@
+// Package engine runs the threads: it reads what was accepted, steps each thread
+// through [handover.Decide], commits the outcome, and only then acts.
+//
+//	read ≤128 entries + due timers + results ─▶ step (pure) ─▶ commit (one script) ─▶ senders
+//	     ▲                                                                              │
+//	     └───────────────────────────── results of calls ◀──────────────────────────────┘
+//
+// A partition is owned by one process at a time (members.go), its loop is the
+// only writer of its threads (partition.go, step.go), and its senders make one
+// call at a time for each thread (outbox.go, sender.go). Slow things never run
+// inside a step.
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"usher/bot"
+	"usher/handover"
+	"usher/messenger"
+	"usher/messenger/graph"
+)
+
+// Graph is what the engine asks of Meta, for one Page.
+type Graph interface {
+	Send(ctx context.Context, to messenger.PSID, m graph.Message) (messenger.MessageID, error)
+	Pass(ctx context.Context, psid messenger.PSID, to messenger.AppID, metadata string) error
+	Take(ctx context.Context, psid messenger.PSID, metadata string) error
+	Release(ctx context.Context, psid messenger.PSID) error
+	Owner(ctx context.Context, psid messenger.PSID) (graph.Owner, error)
+	Profile(ctx context.Context, psid messenger.PSID) (graph.Profile, error)
+}
+
+// Page is a Page that we answer for.
+type Page struct {
+	Name   string
+	Graph  Graph
+	Rules  handover.Rules
+	Script *bot.Script
+	Texts  Texts
+}
+
+// Options are the parts that an [Engine] is made of. Store, Pages and App are
+// required.
+//
+// Lease, Renew, Margin, CallTimeout and EchoGrace scale together: Renew is at
+// most a third of Lease, and CallTimeout plus Margin are less than Lease.
+type Options struct {
+	Store Store
+	Pages map[messenger.PageID]Page
+	// App is our own app: its echoes are our words, and control passed to it is ours.
+	App messenger.AppID
+	// IgnoreApps are apps whose echoes are not an agent's words.
+	IgnoreApps []messenger.AppID
+	// Partitions is the install-time number of partitions. Defaults to 64.
+	Partitions int
+	// Lease is how long a partition stays ours without renewal: how long a crash
+	// delays its threads. Defaults to 20 s.
+	Lease time.Duration
+	// Renew is the time between renewals. Defaults to 5 s.
+	Renew time.Duration
+	// Margin is kept between the end of a call and the end of the lease. Defaults
+	// to 2 s.
+	Margin time.Duration
+	// CallTimeout bounds a call to Graph. Defaults to 8 s.
+	CallTimeout time.Duration
+	// EchoGrace is how long the echo of a send of unknown outcome is waited for.
+	// Defaults to 5 s.
+	EchoGrace time.Duration
+	// Parallel bounds the calls in flight for each Page. Defaults to 256.
+	Parallel int
+	// Attempts is how often a call is made before it is given up. Defaults to 6,
+	// which takes about ten minutes.
+	Attempts int
+	// StopTimeout bounds the end of Run after its context ended. Defaults to 15 s.
+	StopTimeout time.Duration
+	Log         zerolog.Logger
+	// Observe, where given, is called with every line of history once it is
+	// durable. It must not block.
+	Observe func(Line)
+	// Now returns the current time; only its monotonic part is used. Defaults to
+	// [time.Now].
+	Now func() time.Time
+}
+
+// Engine runs the partitions that fall to this process.
+type Engine struct {
+	Options
+	member string
+
+	pages map[messenger.PageID]*page
+	store Store
+
+	mu         sync.Mutex
+	partitions map[int]*partition // owned
+	wakeup     chan struct{}      // members must look again
+	running    sync.WaitGroup
+}
+
+// page is a Page with the bound on its calls.
+type page struct {
+	Page
+	slots chan struct{}
+}
+
+// errOption reports a missing or impossible option.
+var errOption = errors.New("engine option")
+
+// New returns an Engine. It does nothing before Run.
+func New(o Options) (*Engine, error) {
+	setDefault(&o.Partitions, 64)
+	setDefault(&o.Lease, 20*time.Second)
+	setDefault(&o.Renew, 5*time.Second)
+	setDefault(&o.Margin, 2*time.Second)
+	setDefault(&o.CallTimeout, 8*time.Second)
+	setDefault(&o.EchoGrace, 5*time.Second)
+	setDefault(&o.Parallel, 256)
+	setDefault(&o.Attempts, 6)
+	setDefault(&o.StopTimeout, 15*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Observe == nil {
+		o.Observe = func(Line) {}
+	}
+	switch {
+	case o.Store == nil:
+		return nil, fmt.Errorf("%w: Store is missing", errOption)
+	case o.App == "":
+		return nil, fmt.Errorf("%w: App is missing", errOption)
+	case o.Renew*3 > o.Lease:
+		return nil, fmt.Errorf("%w: Renew %v is more than a third of Lease %v", errOption, o.Renew, o.Lease)
+	case o.CallTimeout+o.Margin >= o.Lease:
+		return nil, fmt.Errorf("%w: CallTimeout %v and Margin %v leave nothing of Lease %v", errOption, o.CallTimeout, o.Margin, o.Lease)
+	}
+	pages := make(map[messenger.PageID]*page, len(o.Pages))
+	for id, p := range o.Pages {
+		if p.Graph == nil || p.Script == nil || p.Rules.Target == "" {
+			return nil, fmt.Errorf("%w: Page %s needs Graph, Script and Rules.Target", errOption, id)
+		}
+		pages[id] = &page{Page: p, slots: make(chan struct{}, o.Parallel)}
+	}
+	return &Engine{
+		Options:    o,
+		member:     rand.Text(),
+		pages:      pages,
+		store:      o.Store,
+		partitions: map[int]*partition{},
+		wakeup:     make(chan struct{}, 1),
+	}, nil
+}
+
+func setDefault[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Run owns and runs partitions until ctx ends; then it leaves the members,
+// lets the calls in flight end, records them, and gives each partition back. It
+// returns nil after a clean stop.
+func (e *Engine) Run(ctx context.Context) error {
+	// What has begun is finished after ctx ended, within StopTimeout.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var background sync.WaitGroup
+	background.Go(func() {
+		if err := e.store.Wakes(work, e.wake); err != nil && work.Err() == nil {
+			e.Log.Error().Err(err).Msg("Announcements ended; polling goes on")
+		}
+	})
+	e.manage(ctx, work)
+
+	if err := e.store.Leave(work, e.member); err != nil {
+		e.Log.Warn().Err(err).Msg("Leaving was not announced; others will notice")
+	}
+	err := e.drain(work)
+	stop()
+	e.running.Wait()
+	background.Wait()
+	return err
+}
+
+// errDrain reports calls that did not end in time.
+var errDrain = errors.New("calls were still in flight when the time to stop was over; the next owner settles them")
+
+// drain ends all partitions, renewing leases until the last has ended.
+func (e *Engine) drain(work context.Context) error {
+	done := make(chan struct{})
+	e.mu.Lock()
+	for _, p := range e.partitions {
+		p.drain()
+	}
+	e.mu.Unlock()
+	go func() { e.running.Wait(); close(done) }()
+	deadline := time.NewTimer(e.StopTimeout)
+	defer deadline.Stop()
+	renew := time.NewTicker(e.Renew)
+	defer renew.Stop()
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-deadline.C:
+			return errDrain
+		case <-renew.C:
+			e.renew(work)
+		}
+	}
+}
+
+// wake is called for each announcement.
+func (e *Engine) wake(n int) {
+	if n >= 0 {
+		e.mu.Lock()
+		p := e.partitions[n]
+		e.mu.Unlock()
+		if p != nil {
+			p.wake()
+			return
+		}
+	}
+	signal(e.wakeup)
+}
+
+// signal leaves a note in a channel of capacity one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"usher/handover"
+)
+
+// retries are the waits before a call that failed for the moment is made again,
+// each varied by a fifth; the last one repeats.
+//
+//nolint:gochecknoglobals // a table
+var retries = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 7 * time.Minute}
+
+// Waits that do not count as attempts.
+const (
+	pauseWhenLimited = 30 * time.Second // where Meta does not say for how long
+	pauseTokenDead   = 5 * time.Minute  // until an operator has put in a new one
+)
+
+// ending says how a sender came back.
+type ending uint8
+
+const (
+	ended     ending = iota // for good: see the outcome
+	retry                   // it failed for the moment
+	patient                 // it must wait, which does not count as an attempt
+	unsure                  // it may have reached Meta
+	outdated                // it was not made: the thread has moved on
+	untrusted               // it was not made: the lease might end before the call
+)
+
+// result is what a sender brings back to the loop.
+type result struct {
+	th      *thread
+	f       *effect
+	end     ending
+	outcome handover.Outcome
+	holder  handover.Holder // of a read_owner
+	profile *profile        // of a read_profile
+	after   time.Duration   // how long to wait, where Meta said so
+	err     error
+	known   bool // no sender: the store knew the effect's echo
+}
+
+// result settles a call, or arranges for it to be made again.
+func (t *turn) result(r result) {
+	th, f := r.th, r.f
+	if !r.known {
+		t.p.inFlight--
+		th.flying, f.flying = false, false
+	}
+	if th.gone || f.over || !slices.Contains(th.queue, f) {
+		return
+	}
+	t.protected(th, nil, func() { t.land(r) })
+}
+
+func (t *turn) land(r result) {
+	th, f := r.th, r.f
+	s := t.step(th, "call", callID(f))
+	s.line.Call, s.line.Attempt = f.String(), f.Attempts+1
+	if r.err != nil {
+		s.line.Error = r.err.Error()
+	}
+	if s.pg == nil {
+		t.bury(th.key, "Page is not among messenger.pages", []byte(f.ID))
+		t.settle(th, f)
+		return
+	}
+	current := f.Gen >= th.rec.State.Generation || f.Call == callReadProfile
+	switch {
+	case r.end == untrusted:
+		f.NotBefore = t.now.Add(t.p.e.Renew / 5) // in memory only: nothing has happened
+		return
+	case r.end == ended:
+		s.line.Outcome = outcomeName(r.outcome)
+		if f.Call == callReadProfile {
+			th.rec.Profile, th.rec.Asking = r.profile, false
+		}
+		s.ended(f, r.outcome, r.holder)
+	case r.end == outdated, !current:
+		s.line.Outcome = "cancelled"
+		t.settle(th, f)
+	case t.now.Sub(f.At) >= handover.StaleAfter:
+		s.line.Outcome = "expired"
+		s.ended(f, handover.OutsideWindow, handover.HeldByOther)
+	case r.end != patient && f.Attempts+1 >= t.p.e.Attempts:
+		s.line.Outcome = "failed, given up"
+		s.ended(f, handover.Failed, handover.HeldByOther)
+	default:
+		s.line.Outcome = t.postpone(f, r)
+	}
+	s.done()
+}
+
+// postpone arranges the next attempt and returns what to call this one's outcome.
+func (t *turn) postpone(f *effect, r result) string {
+	outcome, wait := "failed, again later", r.after
+	pause := vary(retries[min(f.Attempts, len(retries)-1)])
+	switch r.end {
+	case patient:
+		outcome = "must wait"
+	case unsure:
+		outcome = "unknown, its echo decides"
+		wait = max(t.p.e.EchoGrace, pause)
+		f.Unsure = true
+		f.Attempts++
+	case retry:
+		wait = max(wait, pause)
+		f.Attempts++
+	case ended, outdated, untrusted: // not postponed
+	}
+	f.NotBefore = t.now.Add(wait)
+	t.put[f] = struct{}{}
+	return outcome
+}
+
+// vary changes d by up to a fifth, so that what failed together is not tried
+// together.
+func vary(d time.Duration) time.Duration {
+	return d - d/5 + rand.N(2*d/5+1)
+}
+
+// settle takes an effect off the outbox.
+func (t *turn) settle(th *thread, f *effect) {
+	th.queue = slices.DeleteFunc(slices.Clone(th.queue), func(g *effect) bool { return g == f })
+	t.p.requeue(th)
+	f.over = true
+	delete(t.put, f)
+	t.commit.Drop = append(t.commit.Drop, f.ID)
+}
+
+// overtake drops answers that are being retried while a handoff waits behind
+// them: who asked for a person does not wait for Graph to accept an old answer.
+func (t *turn) overtake(th *thread) {
+	for len(th.queue) > 1 {
+		f := th.queue[0]
+		if f.flying || !f.says() || f.Attempts == 0 || !slices.ContainsFunc(th.queue[1:], (*effect).passes) {
+			return
+		}
+		t.settle(th, f)
+		t.line(Line{Thread: th.key, What: "overtaken", ID: f.ID, Call: f.String(), Outcome: "dropped: the handoff goes first"})
+	}
+}
+
+// requeue counts a thread among those with something in their outbox, or not.
+func (p *partition) requeue(th *thread) {
+	if len(th.queue) > 0 {
+		p.queued[th] = struct{}{}
+	} else {
+		delete(p.queued, th)
+	}
+}
+
+// outcomeName names an outcome in history.
+func outcomeName(o handover.Outcome) string {
+	switch o {
+	case handover.OK:
+		return "ok"
+	case handover.NotOwner:
+		return "refused: another app has control"
+	case handover.Refused:
+		return "refused: taking control is not allowed"
+	case handover.OutsideWindow:
+		return "refused: the 24 hours for answers are over"
+	case handover.Unreachable:
+		return "refused: the customer cannot be reached"
+	case handover.BadParameter:
+		return "refused: bad parameter"
+	case handover.Failed:
+		return "failed"
+	}
+	return "failed"
+}

@@ -1,0 +1,394 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"usher/handover"
+)
+
+// Bounds of a partition's loop.
+const (
+	batchSize  = 128  // entries and timers read in one go
+	cacheSize  = 4096 // threads kept in memory that nothing is pending for
+	maxBackoff = time.Second
+)
+
+// partition is the loop that owns a partition: the only one that reads its
+// entries, steps its threads and commits.
+type partition struct {
+	e        *Engine
+	n        int
+	identity handover.Lease // as acquired; the token never changes
+	lease    handover.Lease // with the Seq and Cursor of now
+	born     time.Time      // monotonic
+	trust    atomic.Int64   // ns after born until which the lease is ours for sure
+
+	threads  map[string]*thread
+	queued   map[*thread]struct{} // threads with something in their outbox
+	inFlight int
+
+	// The store's clock as last read, and when that was by ours.
+	storeNow, readAt time.Time
+	nextDue          time.Time // the earliest timer; zero for none
+
+	landed                 []result // results taken from the channel and not handled yet
+	results                chan result
+	woken                  chan struct{}
+	draining               chan struct{} // closed: finish what is in flight, start nothing
+	abandoned              chan struct{} // closed: the lease is another's
+	ended                  chan struct{}
+	drainOnce, abandonOnce sync.Once
+}
+
+// thread is a thread in memory. Only its partition's loop touches it, but for gen.
+type thread struct {
+	key    string
+	rec    record
+	stored []byte        // as it is in the store
+	queue  []*effect     // its outbox, in order
+	flying bool          // a sender works on the head
+	gone   bool          // deleted
+	gen    atomic.Uint64 // of rec.State, for senders
+}
+
+func newPartition(e *Engine, lease handover.Lease, trusted time.Time) *partition {
+	p := &partition{
+		e: e, n: lease.Partition, identity: lease, lease: lease, born: e.Now(),
+		threads: map[string]*thread{}, queued: map[*thread]struct{}{},
+		results: make(chan result, 64), woken: make(chan struct{}, 1),
+		draining: make(chan struct{}), abandoned: make(chan struct{}), ended: make(chan struct{}),
+	}
+	p.trust.Store(trusted.Sub(p.born).Nanoseconds())
+	return p
+}
+
+// wake tells the loop that there is something to read.
+func (p *partition) wake() { signal(p.woken) }
+
+// drain tells the loop to end once the calls in flight have.
+func (p *partition) drain() { p.drainOnce.Do(func() { close(p.draining) }) }
+
+// abandon tells the loop that the lease is lost.
+func (p *partition) abandon() { p.abandonOnce.Do(func() { close(p.abandoned) }) }
+
+// trusted tells whether a call begun now ends, at the latest, while the lease is
+// ours for sure. Redis fences commits; nothing but this fences calls.
+func (p *partition) trusted() bool {
+	latest := p.e.Now().Sub(p.born) + p.e.CallTimeout + p.e.Margin
+	return int64(latest) < p.trust.Load()
+}
+
+// now estimates the store's clock.
+func (p *partition) now() time.Time {
+	return p.storeNow.Add(p.e.Now().Sub(p.readAt))
+}
+
+// run owns the partition until it is drained, lost, or ctx ends.
+func (p *partition) run(ctx context.Context) {
+	defer close(p.ended)
+	log := p.e.Log.With().Int("partition", p.n).Logger()
+	err := p.retrying(ctx, func() error { return p.open(ctx) })
+	for err == nil {
+		var more bool
+		err = p.retrying(ctx, func() (err error) { more, err = p.turn(ctx); return err })
+		if err != nil || more {
+			continue
+		}
+		if isClosed(p.draining) && p.inFlight == 0 {
+			err = p.e.store.Release(ctx, p.lease, true)
+			if err != nil {
+				log.Warn().Err(err).Msg("Partition not released; others wait for its lease")
+			}
+			return
+		}
+		err = p.wait(ctx)
+	}
+	switch {
+	case errors.Is(err, handover.ErrLeaseLost):
+		log.Warn().Msg("Partition lost: another process owns it")
+	case errors.Is(err, handover.ErrStale):
+		log.Warn().Msg("Store is at another step, as after a failover: partition is loaded anew")
+		p.land(ctx)
+		if err := p.e.store.Release(ctx, p.identity, false); err != nil {
+			log.Warn().Err(err).Msg("Partition not released")
+		}
+	case ctx.Err() != nil:
+	default:
+		log.Error().Err(err).Msg("Partition given up")
+	}
+}
+
+// retrying repeats do while the store cannot be reached.
+func (p *partition) retrying(ctx context.Context, do func() error) error {
+	backoff := 10 * time.Millisecond
+	for attempt := 0; ; attempt++ {
+		err := do()
+		if err == nil || errors.Is(err, handover.ErrLeaseLost) || errors.Is(err, handover.ErrStale) {
+			return err
+		}
+		if attempt%30 == 3 && ctx.Err() == nil { // soon, and then every half minute
+			p.e.Log.Warn().Err(err).Int("partition", p.n).Int("attempt", attempt+1).Msg("Store refuses a partition; trying on")
+		}
+		pause := time.NewTimer(backoff)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return ctx.Err()
+		case <-p.abandoned:
+			pause.Stop()
+			return handover.ErrLeaseLost
+		case <-pause.C:
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// wait returns when there may be something to do.
+func (p *partition) wait(ctx context.Context) error {
+	pause := p.e.Renew // polls now and then: an announcement can be missed
+	soonest := p.nextDue
+	for th := range p.queued {
+		if !th.flying && (soonest.IsZero() || th.queue[0].NotBefore.Before(soonest)) {
+			soonest = th.queue[0].NotBefore
+		}
+	}
+	if !soonest.IsZero() {
+		pause = min(pause, max(soonest.Sub(p.now()), time.Millisecond))
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	draining := p.draining
+	if isClosed(draining) {
+		draining = nil // only results matter now
+	}
+	select {
+	case <-p.woken:
+	case <-draining:
+	case <-timer.C:
+	case r := <-p.results:
+		p.landed = append(p.landed, r)
+	case <-p.abandoned:
+		return handover.ErrLeaseLost
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// land waits for the calls in flight; what they did is settled by asking Meta.
+func (p *partition) land(ctx context.Context) {
+	for p.inFlight > 0 {
+		select {
+		case <-p.results:
+			p.inFlight--
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// open loads the outbox. Where the last owner was cut off, the head of each
+// thread's outbox may have been sent: its echo is waited for.
+func (p *partition) open(ctx context.Context) error {
+	if _, err := p.read(ctx, 1); err != nil { // the clock
+		return err
+	}
+	pending, err := p.e.store.Outbox(ctx, p.n)
+	if err != nil {
+		return fmt.Errorf("load outbox of partition %d: %w", p.n, err)
+	}
+	effects := make([]*effect, 0, len(pending))
+	var keys []string
+	for _, b := range pending {
+		f := new(effect)
+		if err := json.Unmarshal(b.Body, f); err != nil {
+			p.e.Log.Error().Err(err).Str("effect", b.ID).Msg("Effect in the outbox cannot be read; it stays there")
+			continue
+		}
+		effects = append(effects, f)
+		keys = append(keys, f.Thread)
+	}
+	if err := p.load(ctx, keys); err != nil {
+		return err
+	}
+	slices.SortFunc(effects, func(a, b *effect) int { return int(min(max(a.Order-b.Order, -1), 1)) })
+	for _, f := range effects {
+		th := p.threads[f.Thread]
+		th.queue = append(th.queue, f)
+		p.queued[th] = struct{}{}
+	}
+	if p.lease.Clean {
+		return nil
+	}
+	for th := range p.queued {
+		th.queue[0].Unsure = true
+		th.queue[0].NotBefore = p.now().Add(p.e.EchoGrace)
+	}
+	return nil
+}
+
+// read reads what comes after the cursor and sets the clock.
+func (p *partition) read(ctx context.Context, limit int) (handover.Batch, error) {
+	sent := p.e.Now()
+	batch, err := p.e.store.Read(ctx, p.n, p.lease.Cursor, limit)
+	if err != nil {
+		return batch, fmt.Errorf("read partition %d: %w", p.n, err)
+	}
+	p.storeNow, p.readAt, p.nextDue = batch.Now, sent, batch.NextDue
+	return batch, nil
+}
+
+// load brings threads into memory.
+func (p *partition) load(ctx context.Context, keys []string) error {
+	slices.Sort(keys)
+	keys = slices.DeleteFunc(slices.Compact(keys), func(k string) bool { return p.threads[k] != nil })
+	if len(keys) == 0 {
+		return nil
+	}
+	bodies, err := p.e.store.Load(ctx, p.n, keys)
+	if err != nil {
+		return fmt.Errorf("load threads of partition %d: %w", p.n, err)
+	}
+	for i, k := range keys {
+		th := &thread{key: k, stored: bodies[i]}
+		if bodies[i] != nil {
+			if err := json.Unmarshal(bodies[i], &th.rec); err != nil {
+				// A state that cannot be read is not guessed at: the thread starts
+				// anew with people, where silence is safe.
+				p.e.Log.Error().Err(err).Str("thread", p.e.alias(k)).Msg("Thread cannot be read; people have it until its limit")
+				th.rec = record{State: handover.State{Phase: handover.Human, Cause: handover.CauseControlLost, Since: p.now(), Passed: true}}
+			}
+		}
+		th.gen.Store(th.rec.State.Generation)
+		p.threads[k] = th
+	}
+	return nil
+}
+
+// turn does one round: read, step, commit, act. It tells whether there may be
+// more to read.
+func (p *partition) turn(ctx context.Context) (more bool, err error) {
+	var batch handover.Batch
+	if !isClosed(p.draining) {
+		if batch, err = p.read(ctx, batchSize); err != nil {
+			return false, err
+		}
+	}
+	results := p.takeResults()
+	keys := slices.Clone(batch.Due)
+	entries := make([]entry, 0, len(batch.Entries))
+	for _, raw := range batch.Entries {
+		en := readEntry(raw)
+		entries = append(entries, en)
+		if en.thread != "" {
+			keys = append(keys, en.thread)
+		}
+		if en.order != nil && en.order.Command == OrderDelete {
+			break // what comes after a deletion needs a commit of its own
+		}
+	}
+	if err := p.load(ctx, keys); err != nil {
+		p.landed = results
+		return false, err
+	}
+	t := newTurn(p)
+	for _, r := range results {
+		t.result(r)
+	}
+	for _, en := range inOrder(entries) {
+		t.entry(en)
+	}
+	for _, key := range batch.Due {
+		t.tick(p.threads[key])
+	}
+	if n := len(entries); n > 0 {
+		t.commit.Cursor = batch.Entries[n-1].ID
+	}
+	if err := p.commit(ctx, t); err != nil {
+		return false, err
+	}
+	if !isClosed(p.draining) {
+		p.dispatch(ctx)
+	}
+	p.forget()
+	return len(batch.Entries) > 0 || len(batch.Due) == batchSize || len(p.results)+len(p.landed) > 0, nil
+}
+
+// takeResults takes the results that have come, as many as one commit should hold.
+func (p *partition) takeResults() []result {
+	rs := p.landed
+	p.landed = nil
+	for len(rs) < batchSize {
+		select {
+		case r := <-p.results:
+			rs = append(rs, r)
+		default:
+			return rs
+		}
+	}
+	return rs
+}
+
+// commit makes a turn durable, and tells of it.
+func (p *partition) commit(ctx context.Context, t *turn) error {
+	c, err := t.finish()
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return nil
+	}
+	var done handover.Committed
+	// The same commit is repeated until its outcome is known: a repeat of one
+	// that was applied changes nothing.
+	err = p.retrying(ctx, func() error { done, err = p.e.store.Commit(ctx, *c); return err })
+	if err != nil {
+		return fmt.Errorf("commit partition %d: %w", p.n, err)
+	}
+	p.lease.Seq = done.Seq
+	if c.Cursor != "" {
+		p.lease.Cursor = c.Cursor
+	}
+	t.committed(done.Known)
+	return nil
+}
+
+// dispatch starts a sender for each thread whose next effect may be carried out.
+func (p *partition) dispatch(ctx context.Context) {
+	now := p.now()
+	for th := range p.queued {
+		if f := th.queue[0]; !th.flying && !f.known && !f.NotBefore.After(now) {
+			th.flying, f.flying = true, true
+			p.inFlight++
+			go p.e.carryOut(ctx, p, th, f, *f)
+		}
+	}
+}
+
+// forget drops threads from memory that nothing is pending for, when there are many.
+func (p *partition) forget() {
+	if len(p.threads) <= cacheSize {
+		return
+	}
+	for k, th := range p.threads {
+		if len(th.queue) == 0 && !th.flying {
+			delete(p.threads, k)
+		}
+	}
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

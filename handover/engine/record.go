@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"usher/handover"
+	"usher/messenger"
+	"usher/messenger/graph"
+)
+
+// record is what is stored of a thread.
+type record struct {
+	State handover.State `json:"state"`
+	// Parked are events that wait until it is known who answers, oldest first.
+	Parked []messenger.Event `json:"parked,omitempty"`
+	// Profile is what Meta told of the customer; nil before it was asked.
+	Profile *profile `json:"profile,omitempty"`
+	// Asking tells that the profile is being read; events are parked meanwhile.
+	Asking bool `json:"asking,omitempty"`
+}
+
+// maxParked bounds what a thread can park. What comes beyond is buried.
+const maxParked = 100
+
+// waits tells whether the customer's events must wait.
+func (r record) waits() bool {
+	return r.Asking || r.State.Awaiting != handover.AwaitingNothing
+}
+
+// profile is what the script needs of a customer.
+type profile struct {
+	FirstName string `json:"first_name,omitempty"`
+	Locale    string `json:"locale,omitempty"`
+}
+
+// call says what an effect does. The names are stored.
+type call string
+
+const (
+	callSaid        call = "answer" // a message of the script
+	callSay         call = "say"    // one of the operator's texts
+	callSayAndPass  call = "say_and_pass"
+	callPass        call = "pass"
+	callTake        call = "take"
+	callRelease     call = "release"
+	callReadOwner   call = "read_owner"
+	callReadProfile call = "read_profile"
+)
+
+// effect is a call that must be made, as it stands in the outbox.
+type effect struct {
+	// ID is the same whenever the same event is decided again. It travels in the
+	// message's metadata.
+	ID     string `json:"id"`
+	Thread string `json:"thread"`
+	// Chain is the id of the decision's first effect: when one fails for good,
+	// those after it in its chain are dropped.
+	Chain string `json:"chain"`
+	Order int64  `json:"order"` // within the partition
+	Gen   uint64 `json:"gen,omitempty"`
+	Call  call   `json:"call"`
+
+	Message *graph.Message  `json:"message,omitempty"`
+	Text    handover.Text   `json:"text,omitempty"`
+	Target  messenger.AppID `json:"target,omitempty"`
+	Cause   handover.Cause  `json:"cause,omitempty"`
+
+	At        time.Time `json:"at"` // decided
+	Attempts  int       `json:"attempts,omitempty"`
+	NotBefore time.Time `json:"not_before,omitzero"`
+	// Unsure tells that a call may have reached Meta; Echoed that its words have.
+	Unsure bool `json:"unsure,omitempty"`
+	Echoed bool `json:"echoed,omitempty"`
+
+	flying bool // a sender has it
+	over   bool // settled while a sender had it
+	known  bool // the store knows its echo: it was sent
+}
+
+// says tells whether the effect puts words into the thread.
+func (f *effect) says() bool { return f.Call == callSaid || f.Call == callSay }
+
+// passes tells whether the effect gives control away.
+func (f *effect) passes() bool { return f.Call == callSayAndPass || f.Call == callPass }
+
+// decided returns the effect as handover decided it.
+func (f *effect) decided() handover.Effect {
+	switch f.Call {
+	case callSaid:
+		return handover.Said{}
+	case callSay:
+		return handover.Say{Text: f.Text}
+	case callSayAndPass:
+		return handover.SayAndPass{Text: f.Text, Target: string(f.Target), Cause: f.Cause}
+	case callPass:
+		return handover.Pass{Target: string(f.Target), Cause: f.Cause}
+	case callTake:
+		return handover.Take{Cause: f.Cause}
+	case callRelease:
+		return handover.Release{}
+	case callReadOwner, callReadProfile:
+		return handover.ReadOwner{}
+	}
+	return handover.ReadOwner{}
+}
+
+// String describes the effect in a line of history.
+func (f *effect) String() string {
+	s := string(f.Call)
+	if f.Text != "" {
+		s += " " + string(f.Text)
+	}
+	if f.Target != "" {
+		s += " to " + string(f.Target)
+	}
+	return s
+}
+
+// metadataPrefix marks the metadata of what we send.
+const metadataPrefix = "usher:"
+
+// effectID returns the id of the n-th effect of an event.
+func effectID(thread, event string, n int) string {
+	sum := sha256.Sum256([]byte(thread + "\x00" + event + "\x00" + strconv.Itoa(n)))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// effectOf returns the effect id in metadata, or "".
+func effectOf(metadata string) string {
+	id, ok := strings.CutPrefix(metadata, metadataPrefix)
+	if !ok || len(id) != base64.RawURLEncoding.EncodedLen(16) {
+		return ""
+	}
+	return id
+}
+
+func (f *effect) marshal() (handover.Pending, error) {
+	b, err := json.Marshal(f)
+	if err != nil {
+		return handover.Pending{}, fmt.Errorf("encode effect %s: %w", f.ID, err)
+	}
+	return handover.Pending{ID: f.ID, Body: b}, nil
+}
+
+// Line is one line of a thread's history. It holds no words of anybody.
+type Line struct {
+	At     time.Time `json:"at"` // the store's clock
+	Thread string    `json:"thread,omitempty"`
+	// What happened: an event's kind, "timer", "command pass", "call", "cancelled", …
+	What string `json:"what"`
+	ID   string `json:"id,omitempty"` // the event's or the effect's
+	// From and To are the phases of a change; Cause is its cause.
+	From  handover.Phase `json:"from,omitzero"`
+	To    handover.Phase `json:"to,omitzero"`
+	Moved bool           `json:"moved,omitempty"`
+	Cause handover.Cause `json:"cause,omitempty"`
+	// Standby tells that the event came on the standby channel.
+	Standby bool     `json:"standby,omitempty"`
+	Effects []string `json:"effects,omitempty"` // decided
+	Notes   []string `json:"notes,omitempty"`
+	Alarm   string   `json:"alarm,omitempty"`
+	// Call, Outcome and Error tell how a call went; Attempt counts from 1.
+	Call    string `json:"call,omitempty"`
+	Outcome string `json:"outcome,omitempty"`
+	Error   string `json:"error,omitempty"`
+	Attempt int    `json:"attempt,omitempty"`
+}
+
+// UnmarshalLine reads a line of history as it is stored.
+func UnmarshalLine(b []byte) (Line, error) {
+	var l Line
+	err := json.Unmarshal(b, &l)
+	return l, err
+}
+
+// Snapshot is what is known of a thread.
+type Snapshot struct {
+	State  handover.State
+	Parked int // events that wait
+}
+
+// UnmarshalThread reads a thread as it is stored.
+func UnmarshalThread(b []byte) (Snapshot, error) {
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Snapshot{}, err
+	}
+	return Snapshot{State: r.State, Parked: len(r.Parked)}, nil
+}

@@ -1,0 +1,336 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strconv"
+
+	"usher/bot"
+	"usher/handover"
+	"usher/messenger"
+)
+
+// step is one thread being stepped by one event.
+type step struct {
+	t     *turn
+	th    *thread
+	pg    *page
+	ev    messenger.Event // the customer's event; zero for timers, results, commands
+	id    string          // of the event: effects are named after it
+	line  Line
+	n     int  // effects so far
+	quiet bool // an event not worth a line of history unless it changes something
+}
+
+func (t *turn) step(th *thread, what, id string) *step {
+	key, _ := messenger.ParseThreadKey(th.key) // a bad key has no Page, and no step
+	return &step{
+		t: t, th: th, pg: t.p.e.pages[key.Page], id: id,
+		line: Line{Thread: th.key, What: what, ID: id},
+	}
+}
+
+// event steps a thread by an event of Messenger. Again tells that it was parked.
+func (t *turn) event(th *thread, ev messenger.Event, again bool) {
+	id := ev.ID
+	if again {
+		id += "!" // it may have had effects before it was parked
+	}
+	s := t.step(th, string(ev.Kind), id)
+	s.ev, s.line.Standby = ev, ev.Standby
+	switch {
+	case s.pg == nil:
+		t.bury(th.key, "Page is not among messenger.pages", []byte(ev.ID))
+		return
+	case ev.Thread.PSID == "":
+		s.aboutPage()
+		return
+	}
+	if effect := effectOf(ev.Metadata); ev.Kind == messenger.KindEcho && effect != "" {
+		if s.echoed(effect) {
+			return
+		}
+	}
+	hev, ok := t.p.e.translate(ev)
+	if !ok {
+		s.quiet = ev.Kind != messenger.KindUnknown
+		if ev.Kind == messenger.KindUnknown {
+			s.note("not understood: " + ev.Field)
+		}
+		s.done()
+		return
+	}
+	if act, ok := hev.(handover.CustomerActed); ok {
+		act.Checked = again
+		hev = act
+		if th.rec.Asking {
+			s.park()
+			s.done()
+			return
+		}
+	}
+	_, own := hev.(handover.OwnEcho)
+	s.quiet = own
+	s.decide(hev)
+	s.done()
+}
+
+// aboutPage records an event that concerns the Page and no person.
+func (s *step) aboutPage() {
+	if s.ev.Kind == messenger.KindPolicy {
+		s.t.p.e.Log.Error().Str("page", string(s.ev.Thread.Page)).Msg("Meta enforces a policy on the Page: look at its Page quality tab")
+	}
+	s.done()
+}
+
+// echoed settles the effect whose words came back; it tells whether the echo is
+// known to be ours by that.
+func (s *step) echoed(id string) bool {
+	s.t.commit.Echoed = append(s.t.commit.Echoed, id)
+	at := slices.IndexFunc(s.th.queue, func(f *effect) bool { return f.ID == id })
+	if at < 0 {
+		return false
+	}
+	f := s.th.queue[at]
+	switch {
+	case f.says():
+		s.line.What, s.line.Call, s.line.Outcome = "call", f.String(), "ok, by its echo"
+		s.ended(f, handover.OK, handover.HeldByOther)
+		s.done()
+	case !f.Echoed: // the words are there; whether control went with them, thread_owner tells
+		f.Echoed = true
+		s.t.put[f] = struct{}{}
+	}
+	return true
+}
+
+// ended takes an effect off the outbox and decides what its end means.
+func (s *step) ended(f *effect, out handover.Outcome, holder handover.Holder) {
+	s.t.settle(s.th, f)
+	if out != handover.OK {
+		s.dropChain(f)
+	}
+	if f.Call == callReadProfile {
+		return
+	}
+	s.decide(handover.CallEnded{Effect: f.decided(), Generation: f.Gen, Outcome: out, Holder: holder})
+}
+
+// decide asks the handover, and the script where the handover says so, and
+// gathers the effects.
+func (s *step) decide(ev handover.Event) {
+	before := s.th.rec.State
+	next, effects := handover.Decide(s.pg.Rules, before, ev, s.t.now)
+	if answer, ok := find[handover.Answer](effects); ok && s.wantsProfile() {
+		_ = answer // the state stays as it was until the profile is known
+		s.park()
+		s.th.rec.Asking = true
+		s.chain([]*effect{{Call: callReadProfile}})
+		return
+	}
+	s.th.rec.State = next
+	s.moved(before, next)
+	if next.Generation != before.Generation {
+		s.cancelOlder()
+	}
+	var calls []*effect
+	for _, eff := range effects {
+		switch eff := eff.(type) {
+		case handover.Answer:
+			s.answer(eff)
+		case handover.Say:
+			calls = append(calls, &effect{Call: callSay, Text: eff.Text, Message: s.text(eff.Text)})
+		case handover.SayAndPass:
+			calls = append(calls, &effect{
+				Call: callSayAndPass, Text: eff.Text, Target: messenger.AppID(eff.Target), Cause: eff.Cause, Message: s.text(eff.Text),
+			})
+		case handover.Pass:
+			calls = append(calls, &effect{Call: callPass, Target: messenger.AppID(eff.Target), Cause: eff.Cause})
+		case handover.Take:
+			calls = append(calls, &effect{Call: callTake, Cause: eff.Cause})
+		case handover.Release:
+			calls = append(calls, &effect{Call: callRelease})
+		case handover.ReadOwner:
+			calls = append(calls, &effect{Call: callReadOwner})
+		case handover.Defer:
+			s.park()
+		case handover.Alarm:
+			s.line.Alarm = string(eff.Reason)
+		case handover.EndEpisode:
+			s.t.episode(s.th.key, eff.Episode)
+		case handover.Note:
+			s.note(string(eff.Why))
+		case handover.Said: // only a result names it
+		}
+	}
+	s.chain(calls)
+}
+
+// answer asks the script, and the handover what the script's verdict means.
+func (s *step) answer(ask handover.Answer) {
+	a := s.pg.Script.Reply(s.turnOf(ask))
+	before := s.th.rec.State
+	next, effects := handover.Decide(s.pg.Rules, before, handover.Answered{
+		Said: len(a.Messages) > 0, Missed: a.Missed, Handoff: a.Handoff, At: s.ev.At,
+	}, s.t.now)
+	s.note("rule " + a.Rule)
+	_, handsOff := find[handover.SayAndPass](effects)
+	if !handsOff || !a.Missed { // a person is better than one more excuse
+		s.chain(s.messages(a.Messages, ask.Disclose))
+	}
+	s.th.rec.State = next
+	s.moved(before, next)
+	for _, eff := range effects {
+		switch eff := eff.(type) {
+		case handover.SayAndPass:
+			s.chain([]*effect{{
+				Call: callSayAndPass, Text: eff.Text, Target: messenger.AppID(eff.Target), Cause: eff.Cause, Message: s.text(eff.Text),
+			}})
+		case handover.EndEpisode:
+			s.t.episode(s.th.key, eff.Episode)
+		default: //nolint:gochecksumtype // a verdict leads to nothing else
+		}
+	}
+}
+
+// turnOf returns what the script is told.
+func (s *step) turnOf(ask handover.Answer) bot.Turn {
+	t := bot.Turn{
+		Text: s.ev.Text, Payload: s.ev.Payload, First: ask.First, Misses: ask.Misses, Returned: ask.Disclose,
+		Names: bot.Names{PageName: s.pg.Name},
+	}
+	switch s.ev.Kind { //nolint:exhaustive // only customers' acts are answered
+	case messenger.KindQuickReply:
+		t.Kind = bot.QuickReply
+	case messenger.KindPostback:
+		t.Kind = bot.Postback
+	case messenger.KindReferral, messenger.KindOptin:
+		t.Kind = bot.Referral
+	default:
+		if t.Text == "" {
+			t.Kind = bot.Media
+			switch {
+			case s.ev.Sticker == messenger.LikeSticker:
+				t.Payload = bot.LikeMedia
+			case len(s.ev.Attachments) > 0:
+				t.Payload = s.ev.Attachments[0]
+			}
+		}
+	}
+	if p := s.th.rec.Profile; p != nil {
+		t.Names.FirstName, t.Locale = p.FirstName, p.Locale
+	}
+	return t
+}
+
+// wantsProfile tells whether the script needs to know the customer and does not.
+func (s *step) wantsProfile() bool {
+	return s.th.rec.Profile == nil && (s.pg.Script.UsesNames() || len(s.pg.Script.Locales()) > 1)
+}
+
+// park keeps the event until nothing is awaited any more.
+func (s *step) park() {
+	if len(s.th.rec.Parked) >= maxParked {
+		s.t.bury(s.th.key, "too many events wait for the thread's owner to be known", []byte(s.ev.ID))
+		return
+	}
+	s.th.rec.Parked = append(slices.Clip(s.th.rec.Parked), s.ev)
+	s.note("waits until it is known who answers")
+}
+
+// chain puts effects into the thread's outbox, each only after the one before it
+// succeeded.
+func (s *step) chain(effects []*effect) {
+	for _, f := range effects {
+		f.ID = effectID(s.th.key, s.id, s.n)
+		s.n++
+		f.Thread, f.Gen, f.At = s.th.key, s.th.rec.State.Generation, s.t.now
+		f.Chain = effects[0].ID
+		s.t.order++
+		f.Order = s.t.order
+		if f.Message != nil {
+			f.Message.Metadata = metadataPrefix + f.ID
+		}
+		s.th.queue = append(s.th.queue, f)
+		s.t.put[f] = struct{}{}
+		s.line.Effects = append(s.line.Effects, f.String())
+	}
+	if len(effects) > 0 {
+		s.t.p.requeue(s.th)
+	}
+}
+
+// cancelOlder drops what was decided under an older generation.
+func (s *step) cancelOlder() {
+	for _, f := range slices.Clone(s.th.queue) {
+		if f.Gen < s.th.rec.State.Generation && !f.flying && f.Call != callReadProfile {
+			s.t.settle(s.th, f)
+			s.note("cancelled: " + f.String())
+		}
+	}
+}
+
+// dropChain drops the effects that were to follow f.
+func (s *step) dropChain(f *effect) {
+	for _, g := range slices.Clone(s.th.queue) {
+		if g.Chain == f.Chain && g != f {
+			s.t.settle(s.th, g)
+			s.note("dropped: " + g.String())
+		}
+	}
+}
+
+// moved records a change of hands.
+func (s *step) moved(before, next handover.State) {
+	if before.Phase != next.Phase {
+		if !s.line.Moved {
+			s.line.From = before.Phase
+		}
+		s.line.To, s.line.Cause, s.line.Moved = next.Phase, next.Cause, true
+	}
+}
+
+func (s *step) note(text string) { s.line.Notes = append(s.line.Notes, text) }
+
+// done ends the step: its line is written, and what was parked is decided once
+// nothing is awaited any more.
+func (s *step) done() {
+	l := s.line
+	if !s.quiet || l.Moved || l.Alarm != "" || len(l.Effects) > 0 {
+		s.t.line(l)
+	}
+	s.t.overtake(s.th)
+	rec := &s.th.rec
+	for !rec.waits() && len(rec.Parked) > 0 {
+		ev := rec.Parked[0]
+		if rec.Parked = rec.Parked[1:]; len(rec.Parked) == 0 {
+			rec.Parked = nil
+		}
+		s.t.event(s.th, ev, true)
+	}
+}
+
+// alias names a thread in logs without naming the person: the same thread, the
+// same name.
+func (e *Engine) alias(thread string) string {
+	sum := sha256.Sum256([]byte(string(e.App) + "\x00" + thread))
+	return hex.EncodeToString(sum[:5])
+}
+
+// find returns the first effect of a type.
+func find[E handover.Effect](effects []handover.Effect) (E, bool) {
+	for _, eff := range effects {
+		if e, ok := eff.(E); ok {
+			return e, true
+		}
+	}
+	var none E
+	return none, false
+}
+
+// Alias returns how logs name a thread.
+func (e *Engine) Alias(k messenger.ThreadKey) string { return e.alias(k.String()) }
+
+// callID names the n-th end of a call as an event.
+func callID(f *effect) string { return "call:" + f.ID + ":" + strconv.Itoa(f.Attempts) }

@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"time"
+
+	"usher/handover"
+	"usher/messenger"
+)
+
+// turn gathers what one round of a partition's loop decides, for one commit.
+type turn struct {
+	p      *partition
+	now    time.Time
+	commit handover.Commit
+	lines  []Line
+
+	touched map[*thread]struct{} // threads whose record may have changed
+	ticked  map[*thread]struct{} // threads whose timer fired: it is set anew or removed
+	put     map[*effect]struct{} // effects to store
+	order   int64                // of the next effect
+}
+
+func newTurn(p *partition) *turn {
+	return &turn{
+		p: p, now: p.now(),
+		commit:  handover.Commit{Lease: p.lease},
+		touched: map[*thread]struct{}{}, ticked: map[*thread]struct{}{}, put: map[*effect]struct{}{},
+		order: (p.lease.Seq + 1) << 20, // a commit never holds a million effects
+	}
+}
+
+// entry is a stream entry, read.
+type entry struct {
+	thread string
+	event  messenger.Event // of an event
+	order  *Order          // of an operator's command
+	at     time.Time       // Meta's time; the store's where Meta gave none
+	raw    handover.Entry
+	err    error // the entry cannot be read
+}
+
+func readEntry(raw handover.Entry) entry {
+	en := entry{raw: raw, at: raw.At}
+	switch raw.Kind {
+	case handover.EntryEvent:
+		if en.event, en.err = messenger.UnmarshalEvent(raw.Body); en.err != nil {
+			return en
+		}
+		en.thread = en.event.Thread.String()
+		if !en.event.At.IsZero() {
+			en.at = en.event.At
+		}
+	case handover.EntryCommand:
+		if en.order, en.err = unmarshalOrder(raw.Body); en.err != nil {
+			return en
+		}
+		en.thread = en.order.Thread
+	default:
+		en.err = fmt.Errorf("entry of unknown kind %q", raw.Kind) //nolint:err113 // it goes to the dlq as text
+	}
+	return en
+}
+
+// inOrder sorts the entries of a batch by Meta's time, thread by thread, stably:
+// Meta may deliver out of order. An entry moves before another only where it is
+// older at the coarser of their resolutions, so ties stay as they arrived.
+// Nothing passes an operator's command.
+func inOrder(entries []entry) []entry {
+	for i := 1; i < len(entries); i++ {
+		en, j := entries[i], i
+		for k := i - 1; k >= 0 && en.order == nil && entries[k].order == nil; k-- {
+			if entries[k].thread != en.thread {
+				continue
+			}
+			if !handover.Older(en.at, entries[k].at) {
+				break
+			}
+			j = k
+		}
+		if j < i {
+			copy(entries[j+1:i+1], entries[j:i])
+			entries[j] = en
+		}
+	}
+	return entries
+}
+
+// entry steps a thread by what was accepted.
+func (t *turn) entry(en entry) {
+	if en.err != nil {
+		t.bury(en.thread, en.err.Error(), en.raw.Body)
+		return
+	}
+	th := t.p.threads[en.thread]
+	if th == nil { // deleted within this very turn: it begins anew
+		th = &thread{key: en.thread}
+		t.p.threads[en.thread] = th
+	}
+	t.protected(th, en.raw.Body, func() {
+		if en.order != nil {
+			t.obey(th, *en.order, en.raw.ID)
+			return
+		}
+		t.event(th, en.event, false)
+	})
+}
+
+// tick steps a thread by its timer.
+func (t *turn) tick(th *thread) {
+	if th == nil || th.gone {
+		return
+	}
+	t.ticked[th] = struct{}{}
+	s := t.step(th, "timer", "timer:"+strconv.FormatInt(th.rec.State.Deadline.UnixMilli(), 10))
+	if s.pg != nil {
+		t.protected(th, nil, func() {
+			s.quiet = true
+			s.decide(handover.Tick{})
+			s.done()
+		})
+	}
+	if wake := th.rec.State.Wake(); !wake.IsZero() && !wake.After(t.now) {
+		// Nothing came of it (the Page is gone, the step panicked): not again at once.
+		th.rec.State.Deadline = t.now.Add(time.Hour)
+		t.touched[th] = struct{}{}
+	}
+}
+
+// protected runs a step. Where it panics, the thread is left as it was, and what
+// it stumbled over is set aside: a poison event must not stop its partition.
+func (t *turn) protected(th *thread, body []byte, step func()) {
+	rec, queue := th.rec, slices.Clone(th.queue)
+	drop, echoed, episodes := len(t.commit.Drop), len(t.commit.Echoed), len(t.commit.Episodes)
+	lines, threads := len(t.lines), len(t.commit.Threads)
+	t.touched[th] = struct{}{}
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		th.rec, th.queue = rec, queue
+		t.commit.Drop, t.commit.Echoed = t.commit.Drop[:drop], t.commit.Echoed[:echoed]
+		t.commit.Episodes, t.commit.Threads = t.commit.Episodes[:episodes], t.commit.Threads[:threads]
+		t.lines = t.lines[:lines]
+		for f := range t.put {
+			if f.Thread == th.key && !slices.Contains(queue, f) {
+				delete(t.put, f)
+			}
+		}
+		t.p.requeue(th)
+		t.p.e.Log.Error().Str("thread", t.p.e.alias(th.key)).Interface("cause", r).Bytes("stack", debug.Stack()).
+			Msg("Event made the step panic; it is set aside in the dlq")
+		t.bury(th.key, fmt.Sprintf("panic: %v", r), body)
+	}()
+	step()
+}
+
+// bury sets something aside with its cause.
+func (t *turn) bury(thread, cause string, body []byte) {
+	t.commit.Buried = append(t.commit.Buried, handover.Buried{Thread: thread, Cause: cause, Body: body, At: t.now})
+	t.p.e.Log.Error().Str("thread", t.p.e.alias(thread)).Str("cause", cause).Msg("Event set aside in the dlq")
+	t.line(Line{Thread: thread, What: "buried", Error: cause})
+}
+
+// line adds a line of history.
+func (t *turn) line(l Line) {
+	l.At = t.now
+	t.lines = append(t.lines, l)
+}
+
+// finish returns what must be committed; nil where nothing has changed.
+func (t *turn) finish() (*handover.Commit, error) {
+	c := &t.commit
+	c.Now = t.now
+	for th := range t.ticked {
+		t.touched[th] = struct{}{}
+	}
+	for th := range t.touched {
+		if th.gone {
+			continue // its deletion stands in the commit already
+		}
+		th.gen.Store(th.rec.State.Generation)
+		body, err := json.Marshal(th.rec)
+		if err != nil {
+			return nil, fmt.Errorf("encode thread: %w", err)
+		}
+		_, ticked := t.ticked[th]
+		switch {
+		case th.stored == nil && string(body) == emptyRecord && ticked:
+			c.Threads = append(c.Threads, handover.ThreadWrite{Thread: th.key}) // forgotten, but for its timer
+		case th.stored == nil && string(body) == emptyRecord:
+			// Nothing to remember of a thread that only read, say.
+		case ticked, !bytes.Equal(body, th.stored):
+			c.Threads = append(c.Threads, handover.ThreadWrite{Thread: th.key, Body: body, Wake: th.rec.State.Wake()})
+			th.stored = body
+		}
+	}
+	for f := range t.put {
+		pending, err := f.marshal()
+		if err != nil {
+			return nil, err
+		}
+		c.Put = append(c.Put, pending)
+	}
+	for i := range t.lines {
+		if t.lines[i].Thread == "" {
+			continue
+		}
+		body, err := json.Marshal(t.lines[i])
+		if err != nil {
+			return nil, fmt.Errorf("encode history: %w", err)
+		}
+		c.History = append(c.History, handover.HistoryWrite{Thread: t.lines[i].Thread, Body: body})
+	}
+	if c.Cursor == "" && len(c.Threads)+len(c.Put)+len(c.Drop)+len(c.Echoed)+len(c.History)+len(c.Buried)+len(c.Episodes) == 0 {
+		return nil, nil //nolint:nilnil // nothing to commit is no error
+	}
+	return c, nil
+}
+
+// emptyRecord is the stored form of a thread of which nothing is known.
+const emptyRecord = `{"state":{}}`
+
+// committed acts on a commit that is durable: it tells of it, and settles the
+// effects that were found to have been sent before.
+func (t *turn) committed(known []string) {
+	for _, l := range t.lines {
+		t.p.e.tell(l)
+	}
+	for _, w := range t.commit.Threads {
+		if !w.Wake.IsZero() && (t.p.nextDue.IsZero() || w.Wake.Before(t.p.nextDue)) {
+			t.p.nextDue = w.Wake
+		}
+	}
+	for f := range t.put {
+		if slices.Contains(known, f.ID) {
+			th := t.p.threads[f.Thread]
+			f.known = true
+			t.p.landed = append(t.p.landed, result{th: th, f: f, end: ended, outcome: handover.OK, known: true})
+		}
+	}
+}
+
+// tell logs a line of history where an operator may want to know, and passes it
+// to the observer.
+func (e *Engine) tell(l Line) {
+	e.Observe(l)
+	if l.Moved {
+		e.Log.Info().Str("thread", e.alias(l.Thread)).Stringer("from", l.From).Stringer("to", l.To).
+			Str("cause", string(l.Cause)).Msg("Thread changed hands")
+	}
+	if l.Alarm != "" {
+		e.Log.Error().Str("thread", e.alias(l.Thread)).Str("alarm", l.Alarm).
+			Str("mend", handover.AlarmReason(l.Alarm).Mend()).Msg("Handover needs an operator")
+	}
+}
