@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"usher/bot"
 	"usher/config"
+	"usher/handover"
 	"usher/messenger"
 )
 
@@ -230,6 +233,7 @@ func TestSecretFiles(t *testing.T) {
 		"environment_beats_file":   {text: "app_secret_file: app", env: map[string]string{"USHER_MESSENGER_APP_SECRET": "env"}, app: []config.Secret{"env"}, token: "plain"},
 		"of_a_page":                {text: "app_secret: x", env: map[string]string{"USHER_MESSENGER_PAGES_0_ACCESS_TOKEN_FILE": "token"}, app: []config.Secret{"x"}, token: "from file"},
 		"both_in_the_file":         {text: "app_secret: x, app_secret_file: app", fault: "messenger.app_secret: set twice, also by messenger.app_secret_file"},
+		"both_the_other_way_round": {text: "app_secret_file: app, app_secret: x", fault: "messenger.app_secret: set twice, also by messenger.app_secret_file"},
 		"both_in_the_environment":  {text: "app_secret: x", env: map[string]string{"USHER_MESSENGER_APP_SECRET": "a", "USHER_MESSENGER_APP_SECRET_FILE": "app"}, fault: "USHER_MESSENGER_APP_SECRET_FILE: messenger.app_secret: set twice, also by USHER_MESSENGER_APP_SECRET"},
 		"absent":                   {text: "app_secret_file: none", fault: "none: no such file or directory: name a file"},
 		"empty":                    {text: "app_secret_file: empty", fault: "messenger.app_secret_file: " + filepath.Join(dir, "empty") + " is empty"},
@@ -362,6 +366,52 @@ func TestStarterPlaceholders(t *testing.T) {
 	}))
 	if err != nil || c.Ready() != nil || len(c.Warnings) != 0 {
 		t.Errorf("with the environment: Load = %v, Ready = %v, warnings %v, want none", err, c.Ready(), c.Warnings)
+	}
+}
+
+// The starter script answers any text, and greets with one message that offers a
+// person.
+func TestStarterScript(t *testing.T) {
+	t.Parallel()
+	script, err := bot.Load("bot.yaml", config.StarterScript())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if script.UsesNames() {
+		t.Error("the starter script mentions a name, which needs a permission of Meta's")
+	}
+	tests := map[string]struct {
+		turn    bot.Turn
+		rule    string
+		handoff bool
+	}{
+		"hello":                    {turn: bot.Turn{Text: "Hello!"}, rule: "greeting"},
+		"first_text":               {turn: bot.Turn{Text: "xyzzy", First: true}, rule: "greeting"},
+		"get_started":              {turn: bot.Turn{Kind: bot.Postback, Payload: bot.PayloadGetStarted}, rule: "greeting"},
+		"later_text":               {turn: bot.Turn{Text: "xyzzy"}, rule: "fallback"},
+		"later_text_again":         {turn: bot.Turn{Text: "xyzzy", Misses: 7}, rule: "fallback"},
+		"question":                 {turn: bot.Turn{Text: "when do you open?"}, rule: "hours"},
+		"asks_for_a_person":        {turn: bot.Turn{Text: "can I speak to someone"}, rule: "person", handoff: true},
+		"picture":                  {turn: bot.Turn{Kind: bot.Media, Payload: "image"}, rule: "media_fallback"},
+		"quick_reply_of_the_first": {turn: bot.Turn{Kind: bot.QuickReply, Payload: "RULE:place"}, rule: "place"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := script.Reply(tt.turn)
+			if got.Rule != tt.rule || got.Handoff != tt.handoff || len(got.Messages) == 0 && !tt.handoff {
+				t.Fatalf("Reply = %+v, want an answer of %q, handoff %v", got, tt.rule, tt.handoff)
+			}
+			if tt.rule != "greeting" && tt.rule != "fallback" {
+				return
+			}
+			offers := slices.ContainsFunc(got.Messages[0].QuickReplies, func(c bot.Choice) bool {
+				return c.Title == "Talk to a human" && c.Payload == handover.PayloadHandoff
+			})
+			if len(got.Messages) != 1 || !offers {
+				t.Errorf("Reply = %+v, want one message with the quick reply Talk to a human", got.Messages)
+			}
+		})
 	}
 }
 
