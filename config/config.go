@@ -53,6 +53,30 @@ type Config struct {
 	// Placeholders are values of the starter file that still wait for the
 	// operator's own; see [Config.Ready].
 	Placeholders []Fault `yaml:"-"`
+
+	places places `yaml:"-"`
+}
+
+// places tells where settings are set.
+type places struct {
+	name string // the settings file
+	at   map[string]Position
+}
+
+// Where returns the place where a setting, such as redis.url, is set: that of the
+// closest section around it, or the beginning of the file, where it has none.
+func (c Config) Where(path string) Position { return c.places.where(path) }
+
+func (p places) where(path string) Position {
+	for s := path; s != ""; s = s[:max(strings.LastIndexAny(s, ".["), 0)] {
+		if at, ok := p.at[s]; ok {
+			return at
+		}
+	}
+	if p.name == "" {
+		return Position{}
+	}
+	return Position{Name: p.name, Line: 1, Column: 1}
 }
 
 // Redis says where threads are kept, and how safely.
@@ -249,10 +273,7 @@ const maxFile = 1 << 20
 // a [FaultError] with all of it, and the Config is what could be read; a file
 // that cannot be opened gives the error of [os.Open].
 func Load(path string, env func(string) (string, bool)) (Config, error) {
-	l := &loader{
-		name: path, dir: filepath.Dir(path), env: env,
-		file: map[string]value{}, at: map[string]Position{}, bad: map[string]bool{}, placeholder: map[string]bool{},
-	}
+	l := newLoader(path, env)
 	if path != "" {
 		src, err := readAtMost(path, maxFile)
 		if err != nil {
@@ -260,7 +281,7 @@ func Load(path string, env func(string) (string, bool)) (Config, error) {
 		}
 		l.readFile(src)
 		if len(l.faults) > 0 && len(l.at) == 0 && len(l.file) == 0 {
-			return Config{}, &FaultError{Faults: l.faults} // not YAML: what is missing cannot be told
+			return l.cfg, &FaultError{Faults: l.faults} // not YAML: what is missing cannot be told
 		}
 	}
 	l.cfg.Messenger.Pages = make([]Page, l.pages())
@@ -297,15 +318,25 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 
 // loader fills a Config from its layers and remembers where each value stood.
 type loader struct {
-	name, dir   string // the settings file and its directory
+	places
+
+	dir         string // of the settings file
 	env         func(string) (string, bool)
 	file        map[string]value // what the file sets, by path
 	filePages   int              // Pages in the file
-	at          map[string]Position
-	bad         map[string]bool // paths that have a fault already
-	placeholder map[string]bool
+	bad         map[string]bool  // paths that have a fault already
+	placeholder map[string]bool  // paths that have one still
 	cfg         Config
 	faults      []Fault
+}
+
+func newLoader(path string, env func(string) (string, bool)) *loader {
+	l := &loader{
+		places: places{name: path, at: map[string]Position{}}, dir: filepath.Dir(path), env: env,
+		file: map[string]value{}, bad: map[string]bool{}, placeholder: map[string]bool{},
+	}
+	l.cfg.places = l.places
+	return l
 }
 
 // fault reports a fault at the place where path is set.
@@ -320,19 +351,6 @@ func (l *loader) faultAt(at Position, path, format string, args ...any) {
 
 func (l *loader) warn(path, format string, args ...any) {
 	l.cfg.Warnings = append(l.cfg.Warnings, Fault{At: l.where(path), Path: path, Text: fmt.Sprintf(format, args...)})
-}
-
-// where returns the place of path or of the closest section around it.
-func (l *loader) where(path string) Position {
-	for p := path; p != ""; p = p[:max(strings.LastIndexAny(p, ".["), 0)] {
-		if at, ok := l.at[p]; ok {
-			return at
-		}
-	}
-	if l.name == "" {
-		return Position{}
-	}
-	return Position{Name: l.name, Line: 1, Column: 1}
 }
 
 // derive computes what follows from the settings.

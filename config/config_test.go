@@ -15,6 +15,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rs/zerolog"
 
 	"usher/bot"
@@ -103,7 +104,7 @@ func TestDefaults(t *testing.T) {
 		Bot: config.Bot{Script: filepath.Join(filepath.Dir(path), "bot.yaml")},
 		Log: config.Log{Level: "info", Format: "auto"},
 	}
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b config.Secret) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
 	}
 }
@@ -190,6 +191,24 @@ func TestValues(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What is wrong with a setting can be said with its place.
+func TestWhere(t *testing.T) {
+	t.Parallel()
+	path := write(t, "usher.yaml", least)
+	c, err := config.Load(path, environ(map[string]string{"USHER_REDIS_URL": "redis://h"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for setting, want := range map[string]string{
+		"messenger.app_id": path + ":3:11", "messenger.graph_url": path + ":2:1", "messenger.pages[0].name": path + ":6:11",
+		"log.level": path + ":1:1", "redis.url": "USHER_REDIS_URL",
+	} {
+		if got := c.Where(setting).String(); got != want {
+			t.Errorf("Where(%s) = %s, want %s", setting, got, want)
+		}
 	}
 }
 

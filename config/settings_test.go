@@ -152,7 +152,7 @@ func TestStarterIsTheReference(t *testing.T) {
 	text = strings.NewReplacer(
 		`app_id: "change-me"`, "app_id: 1111", `- id: "change-me"`, "- id: 2222", "change-me", "x",
 	).Replace(text)
-	l := &loader{name: "usher.yaml", file: map[string]value{}, at: map[string]Position{}, bad: map[string]bool{}}
+	l := newLoader("usher.yaml", nil)
 	l.readFile([]byte(text))
 	for _, f := range l.faults {
 		t.Error(f)
