@@ -92,6 +92,7 @@ type Options struct {
 // Engine runs the partitions that fall to this process.
 type Engine struct {
 	Options
+
 	member string
 
 	pages map[messenger.PageID]*page
@@ -106,6 +107,7 @@ type Engine struct {
 // page is a Page with the bound on its calls.
 type page struct {
 	Page
+
 	slots chan struct{}
 }
 
@@ -124,7 +126,7 @@ func New(o Options) (*Engine, error) {
 	setDefault(&o.Attempts, 6)
 	setDefault(&o.StopTimeout, 15*time.Second)
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = time.Now //nolint:forbidigo // the default of an injected clock
 	}
 	if o.Observe == nil {
 		o.Observe = func(Line) {}
@@ -140,7 +142,8 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("%w: CallTimeout %v and Margin %v leave nothing of Lease %v", errOption, o.CallTimeout, o.Margin, o.Lease)
 	}
 	pages := make(map[messenger.PageID]*page, len(o.Pages))
-	for id, p := range o.Pages {
+	for id := range o.Pages {
+		p := o.Pages[id]
 		if p.Graph == nil || p.Script == nil || p.Rules.Target == "" {
 			return nil, fmt.Errorf("%w: Page %s needs Graph, Script and Rules.Target", errOption, id)
 		}

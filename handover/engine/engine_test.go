@@ -378,6 +378,7 @@ func TestUnknownPageIsSetAside(t *testing.T) {
 // deadStore is the store of a replica that was killed, once it is dead.
 type deadStore struct {
 	engine.Store
+
 	dead atomic.Bool
 }
 
@@ -446,7 +447,10 @@ func (w *world) startMortal() (kill func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
-	w.t.Cleanup(func() { cancel(); <-done })
+	w.t.Cleanup(func() {
+		cancel()
+		<-done //nolint:errcheck // it was killed: of course it did not end well
+	})
 	return func() { store.dead.Store(true) }
 }
 
@@ -500,6 +504,7 @@ func TestCleanStopLosesNothing(t *testing.T) {
 // unrenewed is a store that renews no lease any more, once it is cut.
 type unrenewed struct {
 	engine.Store
+
 	cut atomic.Bool
 }
 

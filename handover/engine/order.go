@@ -89,8 +89,9 @@ func (t *turn) delete(th *thread) {
 
 // endedEpisode is an episode as it is stored.
 type endedEpisode struct {
-	Thread string `json:"thread"`
 	handover.Episode
+
+	Thread string `json:"thread"`
 }
 
 // episode records an episode that ended.

@@ -282,19 +282,8 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 		}
 	}
 	results := p.takeResults()
-	keys := slices.Clone(batch.Due)
-	entries := make([]entry, 0, len(batch.Entries))
-	for _, raw := range batch.Entries {
-		en := readEntry(raw)
-		entries = append(entries, en)
-		if en.thread != "" {
-			keys = append(keys, en.thread)
-		}
-		if en.order != nil && en.order.Command == OrderDelete {
-			break // what comes after a deletion needs a commit of its own
-		}
-	}
-	if err := p.load(ctx, keys); err != nil {
+	entries, keys := readEntries(batch.Entries)
+	if err := p.load(ctx, append(keys, batch.Due...)); err != nil {
 		p.landed = results
 		return false, err
 	}

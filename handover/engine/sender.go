@@ -39,8 +39,8 @@ func (e *Engine) attempt(ctx context.Context, p *partition, th *thread, f *effec
 	if f.Gen < th.gen.Load() && f.Call != callReadProfile {
 		return result{end: outdated}
 	}
-	s := sender{ctx: ctx, e: e, p: p, graph: pg.Graph, psid: key.PSID, f: f}
-	return s.send()
+	s := sender{e: e, p: p, graph: pg.Graph, psid: key.PSID, f: f}
+	return s.send(ctx)
 }
 
 var (
@@ -52,7 +52,6 @@ var (
 
 // sender makes the calls of one attempt.
 type sender struct {
-	ctx   context.Context //nolint:containedctx // it lives as long as one attempt
 	e     *Engine
 	p     *partition
 	graph Graph
@@ -60,44 +59,44 @@ type sender struct {
 	f     *effect
 }
 
-func (s *sender) send() result {
+func (s *sender) send(ctx context.Context) result {
 	switch s.f.Call {
 	case callSaid, callSay:
-		return s.classify(s.say(nil))
+		return s.classify(s.say(ctx, nil))
 	case callSayAndPass:
-		return s.sayAndPass()
+		return s.sayAndPass(ctx)
 	case callPass:
-		return s.pass()
+		return s.pass(ctx)
 	case callTake:
-		return s.take()
+		return s.take(ctx)
 	case callRelease:
-		return s.classify(s.call(func(ctx context.Context) error { return s.graph.Release(ctx, s.psid) }))
+		return s.classify(s.call(ctx, func(ctx context.Context) error { return s.graph.Release(ctx, s.psid) }))
 	case callReadOwner:
-		owner, err := s.owner()
+		owner, err := s.owner(ctx)
 		r := s.classify(err)
 		r.holder = s.holder(owner)
 		return r
 	case callReadProfile:
-		return s.readProfile()
+		return s.readProfile(ctx)
 	}
 	return result{end: ended, outcome: handover.Failed, err: errors.New("unknown call " + string(s.f.Call))} //nolint:err113 // stored by a newer version
 }
 
 // call makes one call while the lease outlives it for sure.
-func (s *sender) call(do func(context.Context) error) error {
+func (s *sender) call(ctx context.Context, do func(context.Context) error) error {
 	if !s.p.trusted() {
 		return errUntrusted
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.e.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.e.CallTimeout)
 	defer cancel()
 	return do(ctx)
 }
 
 // say sends the effect's message.
-func (s *sender) say(control *graph.Control) error {
+func (s *sender) say(ctx context.Context, control *graph.Control) error {
 	m := *s.f.Message
 	m.Control = control
-	return s.call(func(ctx context.Context) error {
+	return s.call(ctx, func(ctx context.Context) error {
 		_, err := s.graph.Send(ctx, s.psid, m)
 		return err
 	})
@@ -105,42 +104,42 @@ func (s *sender) say(control *graph.Control) error {
 
 // sayAndPass says and passes in one call. Where an earlier attempt may have
 // reached Meta, thread_owner tells; what was echoed is not said again.
-func (s *sender) sayAndPass() result {
+func (s *sender) sayAndPass(ctx context.Context) result {
 	if s.f.Unsure || s.f.Echoed {
-		owner, err := s.owner()
+		owner, err := s.owner(ctx)
 		switch {
 		case err != nil:
 			return s.classify(err)
 		case owner.App == s.f.Target:
 			return result{end: ended, outcome: handover.OK}
 		case s.f.Echoed:
-			return s.passed(s.passControl())
+			return s.passed(ctx, s.passControl(ctx))
 		}
 	}
-	return s.passed(s.say(&graph.Control{Pass: s.f.Target}))
+	return s.passed(ctx, s.say(ctx, &graph.Control{Pass: s.f.Target}))
 }
 
 // pass passes control without a word.
-func (s *sender) pass() result {
+func (s *sender) pass(ctx context.Context) result {
 	if s.f.Unsure {
-		if owner, err := s.owner(); err == nil && owner.App == s.f.Target {
+		if owner, err := s.owner(ctx); err == nil && owner.App == s.f.Target {
 			return result{end: ended, outcome: handover.OK}
 		}
 	}
-	return s.passed(s.passControl())
+	return s.passed(ctx, s.passControl(ctx))
 }
 
-func (s *sender) passControl() error {
-	return s.call(func(ctx context.Context) error {
+func (s *sender) passControl(ctx context.Context) error {
+	return s.call(ctx, func(ctx context.Context) error {
 		return s.graph.Pass(ctx, s.psid, s.f.Target, metadataPrefix+string(s.f.Cause))
 	})
 }
 
 // passed classifies the end of a pass: who is refused because the target has
 // control already has succeeded.
-func (s *sender) passed(err error) result {
+func (s *sender) passed(ctx context.Context, err error) result {
 	if errors.Is(err, graph.ErrNotOwner) && (s.f.Attempts > 0 || s.f.Call == callPass || s.f.Echoed) {
-		if owner, oerr := s.owner(); oerr == nil && owner.App == s.f.Target {
+		if owner, oerr := s.owner(ctx); oerr == nil && owner.App == s.f.Target {
 			return result{end: ended, outcome: handover.OK}
 		}
 	}
@@ -149,22 +148,22 @@ func (s *sender) passed(err error) result {
 
 // take takes control. Whatever it is refused for but the permission, it has
 // succeeded where control is ours or nobody's.
-func (s *sender) take() result {
-	err := s.call(func(ctx context.Context) error {
+func (s *sender) take(ctx context.Context) result {
+	err := s.call(ctx, func(ctx context.Context) error {
 		return s.graph.Take(ctx, s.psid, metadataPrefix+string(s.f.Cause))
 	})
 	if err == nil || errors.Is(err, graph.ErrTakeRefused) || errors.Is(err, errUntrusted) {
 		return s.classify(err)
 	}
-	if owner, oerr := s.owner(); oerr == nil && s.holder(owner) != handover.HeldByOther {
+	if owner, oerr := s.owner(ctx); oerr == nil && s.holder(owner) != handover.HeldByOther {
 		return result{end: ended, outcome: handover.OK}
 	}
 	return s.classify(err)
 }
 
-func (s *sender) owner() (graph.Owner, error) {
+func (s *sender) owner(ctx context.Context) (graph.Owner, error) {
 	var owner graph.Owner
-	err := s.call(func(ctx context.Context) (err error) {
+	err := s.call(ctx, func(ctx context.Context) (err error) {
 		owner, err = s.graph.Owner(ctx, s.psid)
 		return err
 	})
@@ -183,9 +182,9 @@ func (s *sender) holder(o graph.Owner) handover.Holder {
 
 // readProfile reads what the script needs of the customer. Without permission,
 // or for want of an answer, it goes on without: a name is not worth a wait.
-func (s *sender) readProfile() result {
+func (s *sender) readProfile(ctx context.Context) result {
 	var p graph.Profile
-	err := s.call(func(ctx context.Context) (err error) {
+	err := s.call(ctx, func(ctx context.Context) (err error) {
 		p, err = s.graph.Profile(ctx, s.psid)
 		return err
 	})

@@ -122,9 +122,8 @@ func (s *step) ended(f *effect, out handover.Outcome, holder handover.Holder) {
 func (s *step) decide(ev handover.Event) {
 	before := s.th.rec.State
 	next, effects := handover.Decide(s.pg.Rules, before, ev, s.t.now)
-	if answer, ok := find[handover.Answer](effects); ok && s.wantsProfile() {
-		_ = answer // the state stays as it was until the profile is known
-		s.park()
+	if has[handover.Answer](effects) && s.wantsProfile() {
+		s.park() // the state stays as it was until the profile is known
 		s.th.rec.Asking = true
 		s.chain([]*effect{{Call: callReadProfile}})
 		return
@@ -136,23 +135,13 @@ func (s *step) decide(ev handover.Event) {
 	}
 	var calls []*effect
 	for _, eff := range effects {
+		if c := s.callFor(eff); c != nil {
+			calls = append(calls, c)
+			continue
+		}
 		switch eff := eff.(type) {
 		case handover.Answer:
 			s.answer(eff)
-		case handover.Say:
-			calls = append(calls, &effect{Call: callSay, Text: eff.Text, Message: s.text(eff.Text)})
-		case handover.SayAndPass:
-			calls = append(calls, &effect{
-				Call: callSayAndPass, Text: eff.Text, Target: messenger.AppID(eff.Target), Cause: eff.Cause, Message: s.text(eff.Text),
-			})
-		case handover.Pass:
-			calls = append(calls, &effect{Call: callPass, Target: messenger.AppID(eff.Target), Cause: eff.Cause})
-		case handover.Take:
-			calls = append(calls, &effect{Call: callTake, Cause: eff.Cause})
-		case handover.Release:
-			calls = append(calls, &effect{Call: callRelease})
-		case handover.ReadOwner:
-			calls = append(calls, &effect{Call: callReadOwner})
 		case handover.Defer:
 			s.park()
 		case handover.Alarm:
@@ -161,10 +150,32 @@ func (s *step) decide(ev handover.Event) {
 			s.t.episode(s.th.key, eff.Episode)
 		case handover.Note:
 			s.note(string(eff.Why))
-		case handover.Said: // only a result names it
+		default: //nolint:gochecksumtype // the others are calls
 		}
 	}
 	s.chain(calls)
+}
+
+// callFor returns the call that an effect is; nil where it is none.
+func (s *step) callFor(eff handover.Effect) *effect {
+	switch eff := eff.(type) {
+	case handover.Say:
+		return &effect{Call: callSay, Text: eff.Text, Message: s.text(eff.Text)}
+	case handover.SayAndPass:
+		return &effect{
+			Call: callSayAndPass, Text: eff.Text, Target: messenger.AppID(eff.Target), Cause: eff.Cause, Message: s.text(eff.Text),
+		}
+	case handover.Pass:
+		return &effect{Call: callPass, Target: messenger.AppID(eff.Target), Cause: eff.Cause}
+	case handover.Take:
+		return &effect{Call: callTake, Cause: eff.Cause}
+	case handover.Release:
+		return &effect{Call: callRelease}
+	case handover.ReadOwner:
+		return &effect{Call: callReadOwner}
+	case handover.Answer, handover.Said, handover.Defer, handover.Alarm, handover.EndEpisode, handover.Note:
+	}
+	return nil
 }
 
 // answer asks the script, and the handover what the script's verdict means.
@@ -175,21 +186,16 @@ func (s *step) answer(ask handover.Answer) {
 		Said: len(a.Messages) > 0, Missed: a.Missed, Handoff: a.Handoff, At: s.ev.At,
 	}, s.t.now)
 	s.note("rule " + a.Rule)
-	_, handsOff := find[handover.SayAndPass](effects)
-	if !handsOff || !a.Missed { // a person is better than one more excuse
+	if !has[handover.SayAndPass](effects) || !a.Missed { // a person is better than one more excuse
 		s.chain(s.messages(a.Messages, ask.Disclose))
 	}
 	s.th.rec.State = next
 	s.moved(before, next)
 	for _, eff := range effects {
-		switch eff := eff.(type) {
-		case handover.SayAndPass:
-			s.chain([]*effect{{
-				Call: callSayAndPass, Text: eff.Text, Target: messenger.AppID(eff.Target), Cause: eff.Cause, Message: s.text(eff.Text),
-			}})
-		case handover.EndEpisode:
-			s.t.episode(s.th.key, eff.Episode)
-		default: //nolint:gochecksumtype // a verdict leads to nothing else
+		if c := s.callFor(eff); c != nil {
+			s.chain([]*effect{c})
+		} else if end, ok := eff.(handover.EndEpisode); ok {
+			s.t.episode(s.th.key, end.Episode)
 		}
 	}
 }
@@ -318,15 +324,9 @@ func (e *Engine) alias(thread string) string {
 	return hex.EncodeToString(sum[:5])
 }
 
-// find returns the first effect of a type.
-func find[E handover.Effect](effects []handover.Effect) (E, bool) {
-	for _, eff := range effects {
-		if e, ok := eff.(E); ok {
-			return e, true
-		}
-	}
-	var none E
-	return none, false
+// has tells whether there is an effect of a type.
+func has[E handover.Effect](effects []handover.Effect) bool {
+	return slices.ContainsFunc(effects, func(eff handover.Effect) bool { _, ok := eff.(E); return ok })
 }
 
 // Alias returns how logs name a thread.

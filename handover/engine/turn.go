@@ -45,6 +45,22 @@ type entry struct {
 	err    error // the entry cannot be read
 }
 
+// readEntries reads the entries of a batch and names their threads. It stops
+// behind a deletion: what comes after one needs a commit of its own.
+func readEntries(raw []handover.Entry) (entries []entry, threads []string) {
+	for _, r := range raw {
+		en := readEntry(r)
+		entries = append(entries, en)
+		if en.thread != "" {
+			threads = append(threads, en.thread)
+		}
+		if en.order != nil && en.order.Command == OrderDelete {
+			break
+		}
+	}
+	return entries, threads
+}
+
 func readEntry(raw handover.Entry) entry {
 	en := entry{raw: raw, at: raw.At}
 	switch raw.Kind {
@@ -182,23 +198,8 @@ func (t *turn) finish() (*handover.Commit, error) {
 		t.touched[th] = struct{}{}
 	}
 	for th := range t.touched {
-		if th.gone {
-			continue // its deletion stands in the commit already
-		}
-		th.gen.Store(th.rec.State.Generation)
-		body, err := json.Marshal(th.rec)
-		if err != nil {
-			return nil, fmt.Errorf("encode thread: %w", err)
-		}
-		_, ticked := t.ticked[th]
-		switch {
-		case th.stored == nil && string(body) == emptyRecord && ticked:
-			c.Threads = append(c.Threads, handover.ThreadWrite{Thread: th.key}) // forgotten, but for its timer
-		case th.stored == nil && string(body) == emptyRecord:
-			// Nothing to remember of a thread that only read, say.
-		case ticked, !bytes.Equal(body, th.stored):
-			c.Threads = append(c.Threads, handover.ThreadWrite{Thread: th.key, Body: body, Wake: th.rec.State.Wake()})
-			th.stored = body
+		if err := t.write(th); err != nil {
+			return nil, err
 		}
 	}
 	for f := range t.put {
@@ -222,6 +223,29 @@ func (t *turn) finish() (*handover.Commit, error) {
 		return nil, nil //nolint:nilnil // nothing to commit is no error
 	}
 	return c, nil
+}
+
+// write adds a thread to the commit, where its record or its timer has changed.
+func (t *turn) write(th *thread) error {
+	if th.gone {
+		return nil // its deletion stands in the commit already
+	}
+	th.gen.Store(th.rec.State.Generation)
+	body, err := json.Marshal(th.rec)
+	if err != nil {
+		return fmt.Errorf("encode thread: %w", err)
+	}
+	_, ticked := t.ticked[th]
+	unknown := th.stored == nil && string(body) == emptyRecord
+	switch {
+	case unknown && ticked: // forgotten, but for its timer
+		t.commit.Threads = append(t.commit.Threads, handover.ThreadWrite{Thread: th.key})
+	case unknown: // nothing to remember of a thread that only read, say
+	case ticked, !bytes.Equal(body, th.stored):
+		t.commit.Threads = append(t.commit.Threads, handover.ThreadWrite{Thread: th.key, Body: body, Wake: th.rec.State.Wake()})
+		th.stored = body
+	}
+	return nil
 }
 
 // emptyRecord is the stored form of a thread of which nothing is known.
