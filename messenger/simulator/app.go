@@ -1,0 +1,139 @@
+package simulator
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"time"
+
+	"usher/messenger"
+)
+
+// app is an app connected to the Page.
+type app struct {
+	id      messenger.AppID
+	token   string
+	secret  string
+	mayTake bool
+	fields  []string // subscribed webhook fields; empty is unsubscribed
+	lapsed  bool     // unsubscribed by Meta, for failing
+	queue   queue
+}
+
+// connect returns the app of that id, which may be new. The lock is held.
+func (m *Meta) connect(id messenger.AppID) *app {
+	if a := m.find(id); a != nil {
+		return a
+	}
+	a := &app{id: id, token: "token-" + string(id), secret: "secret-" + string(id), fields: DefaultFields()}
+	a.queue.app = a
+	m.apps = append(m.apps, a)
+	return a
+}
+
+// find returns a connected app, or nil. The lock is held.
+func (m *Meta) find(id messenger.AppID) *app {
+	i := slices.IndexFunc(m.apps, func(a *app) bool { return a.id == id })
+	if i < 0 {
+		return nil
+	}
+	return m.apps[i]
+}
+
+// byToken returns the app that a page token belongs to, or nil. The lock is held.
+func (m *Meta) byToken(token string) *app {
+	i := slices.IndexFunc(m.apps, func(a *app) bool { return a.token == token })
+	if i < 0 {
+		return nil
+	}
+	return m.apps[i]
+}
+
+// proof returns the appsecret_proof of the app's token.
+func (a *app) proof() string { return hex.EncodeToString(sign(a.secret, []byte(a.token))) }
+
+func sign(secret string, b []byte) []byte {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(b)
+	return mac.Sum(nil)
+}
+
+// OtherApp is an app beside the one under test: a second bot, a help desk,
+// Meta's own AI. Its calls obey the same rules and stand in the same ledger; a
+// call that Meta refuses returns a [*GraphError].
+type OtherApp struct {
+	m   *Meta
+	app *app
+}
+
+// OtherApp returns the app of that id, and connects it to the Page if need be.
+// It may not take control until [Meta.AllowTake].
+func (m *Meta) OtherApp(id messenger.AppID) *OtherApp {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &OtherApp{m: m, app: m.connect(id)}
+}
+
+// Token returns the access token with which the app can call Graph over HTTP.
+func (o *OtherApp) Token() string { return o.app.token }
+
+// Secret returns the secret that signs the app's webhooks.
+func (o *OtherApp) Secret() string { return o.app.secret }
+
+// Listen sends the app's webhooks to h from now on.
+func (o *OtherApp) Listen(h http.Handler) { o.m.listen(o.app, h, "") }
+
+// Send says text, and returns its id.
+func (o *OtherApp) Send(psid messenger.PSID, text string) (messenger.MessageID, error) {
+	answer, err := o.call(EdgeMessages, psid, map[string]any{"messaging_type": "RESPONSE", "message": map[string]any{"text": text}})
+	if err != nil {
+		return "", err
+	}
+	sent, _ := answer.(sendAnswer)
+	return sent.MessageID, nil
+}
+
+// Pass gives control to another app.
+func (o *OtherApp) Pass(psid messenger.PSID, to messenger.AppID, metadata string) error {
+	_, err := o.call(EdgePass, psid, map[string]any{"target_app_id": to, "metadata": metadata})
+	return err
+}
+
+// Take takes control.
+func (o *OtherApp) Take(psid messenger.PSID, metadata string) error {
+	_, err := o.call(EdgeTake, psid, map[string]any{"metadata": metadata})
+	return err
+}
+
+// Request asks for control.
+func (o *OtherApp) Request(psid messenger.PSID, metadata string) error {
+	_, err := o.call(EdgeRequest, psid, map[string]any{"metadata": metadata})
+	return err
+}
+
+// Release gives control up.
+func (o *OtherApp) Release(psid messenger.PSID) error {
+	_, err := o.call(EdgeRelease, psid, map[string]any{})
+	return err
+}
+
+// Extend keeps control for d from now, in whole seconds.
+func (o *OtherApp) Extend(psid messenger.PSID, d time.Duration) error {
+	_, err := o.call(EdgeExtend, psid, map[string]any{"duration": int(d.Seconds())})
+	return err
+}
+
+func (o *OtherApp) call(name string, psid messenger.PSID, body map[string]any) (any, error) {
+	body["recipient"] = map[string]any{"id": psid}
+	p, err := paramsOf(body)
+	if err != nil {
+		return nil, err
+	}
+	answer, refused := o.m.perform(&call{app: o.app, method: http.MethodPost, node: "me", edge: name, params: p})
+	if refused != nil {
+		return nil, refused
+	}
+	return answer, nil
+}

@@ -1,0 +1,156 @@
+package simulator
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"usher/messenger"
+)
+
+// From says which side of a thread a line stands on.
+type From string
+
+// The sides.
+const (
+	FromCustomer From = "customer"
+	FromPage     From = "page"
+)
+
+// Line is one message as the customer's phone shows it.
+type Line struct {
+	At   time.Time           `json:"at"`
+	MID  messenger.MessageID `json:"mid"`
+	From From                `json:"from"`
+	// App sent a line of the Page: the bot, the inbox, another one.
+	App     messenger.AppID `json:"app,omitempty"`
+	Text    string          `json:"text,omitempty"`
+	Persona string          `json:"persona,omitempty"`
+	// ReplyTo is the message that this one quotes.
+	ReplyTo      messenger.MessageID `json:"reply_to,omitempty"`
+	QuickReplies []QuickReply        `json:"quick_replies,omitempty"`
+	// Tappable tells that the quick replies are still there: they vanish with the
+	// next message of either side.
+	Tappable bool     `json:"tappable,omitempty"`
+	Buttons  []Button `json:"buttons,omitempty"`
+	Cards    []Card   `json:"cards,omitempty"`
+	// Attachment is a medium's type: image, audio, video, file or sticker.
+	Attachment string `json:"attachment,omitempty"`
+	URL        string `json:"url,omitempty"`
+	// Reaction is what the customer thinks of it.
+	Reaction string `json:"reaction,omitempty"`
+	// Metadata came with the send. No phone shows it.
+	Metadata string `json:"metadata,omitempty"`
+}
+
+// QuickReply is a chip under the last message. A title over 20 characters is cut.
+type QuickReply struct {
+	Title    string `json:"title"`
+	Payload  string `json:"payload,omitempty"`
+	ImageURL string `json:"image_url,omitempty"`
+}
+
+// Button is part of a message and stays. It has a payload or opens a URL.
+type Button struct {
+	Title   string `json:"title"`
+	Payload string `json:"payload,omitempty"`
+	URL     string `json:"url,omitempty"`
+}
+
+// Card is an element of a generic template.
+type Card struct {
+	Title    string   `json:"title"`
+	Subtitle string   `json:"subtitle,omitempty"`
+	ImageURL string   `json:"image_url,omitempty"`
+	URL      string   `json:"url,omitempty"`
+	Buttons  []Button `json:"buttons,omitempty"`
+}
+
+// thread is one customer and her conversation with the Page.
+type thread struct {
+	psid        messenger.PSID
+	first, last string
+	locale      string
+	blocked     bool // she blocked the Page
+
+	acted time.Time // her last act: it opens the messaging window
+	owner messenger.AppID
+	until time.Time // when the owner's control lapses
+	lines []Line
+}
+
+// add appends a line, and the quick replies of the one before vanish.
+func (t *thread) add(l Line) {
+	if n := len(t.lines); n > 0 {
+		t.lines[n-1].Tappable = false
+	}
+	l.Tappable = len(l.QuickReplies) > 0
+	t.lines = append(t.lines, l)
+}
+
+// find returns the line of a message.
+func (t *thread) find(mid messenger.MessageID) (*Line, bool) {
+	i := slices.IndexFunc(t.lines, func(l Line) bool { return l.MID == mid })
+	if i < 0 {
+		return nil, false
+	}
+	return &t.lines[i], true
+}
+
+// open tells whether the customer acted less than d ago.
+func (t *thread) open(now time.Time, d time.Duration) bool {
+	return !t.acted.IsZero() && now.Sub(t.acted) < d
+}
+
+// thread returns the thread of a customer who may be new. The lock is held.
+func (m *Meta) thread(psid messenger.PSID) *thread {
+	t, ok := m.threads[psid]
+	if !ok {
+		t = &thread{psid: psid}
+		m.threads[psid] = t
+	}
+	return t
+}
+
+// known returns the thread of a customer who exists. The lock is held.
+func (m *Meta) known(psid messenger.PSID) (*thread, error) {
+	t, ok := m.threads[psid]
+	if !ok {
+		return nil, fmt.Errorf("customer %s: %w", psid, ErrNobody)
+	}
+	return t, nil
+}
+
+// Transcript returns what a customer's phone shows, oldest first.
+func (m *Meta) Transcript(psid messenger.PSID) []Line {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t, ok := m.threads[psid]; ok {
+		return slices.Clone(t.lines)
+	}
+	return nil
+}
+
+// Owner returns the app that controls a thread and until when, or "" and the
+// zero time for an idle one.
+func (m *Meta) Owner(psid messenger.PSID) (messenger.AppID, time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t, ok := m.threads[psid]
+	if !ok || m.owner(t) == "" {
+		return "", time.Time{}
+	}
+	return t.owner, t.until
+}
+
+// Customers returns the ids of all customers, sorted.
+func (m *Meta) Customers() []messenger.PSID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ids := make([]messenger.PSID, 0, len(m.threads))
+	for id := range m.threads {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
