@@ -2,10 +2,10 @@ package graph
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -103,8 +103,8 @@ func (c *Client) Owner(ctx context.Context, psid messenger.PSID) (Owner, error) 
 	var answer struct {
 		Data []struct {
 			Owner struct {
-				App        messenger.AppID `json:"app_id"`
-				Expiration json.Number     `json:"expiration"` // Unix seconds; also takes a quoted number
+				App   messenger.AppID `json:"app_id"`
+				Until unixTime        `json:"expiration"`
 			} `json:"thread_owner"`
 		} `json:"data"`
 	}
@@ -114,16 +114,25 @@ func (c *Client) Owner(ctx context.Context, psid messenger.PSID) (Owner, error) 
 	var o Owner
 	if len(answer.Data) > 0 {
 		owner := answer.Data[0].Owner // one thread, one owner
-		o.App = owner.App
-		if owner.Expiration != "" {
-			seconds, err := owner.Expiration.Int64()
-			if err != nil {
-				return Owner{}, fmt.Errorf("graph %s: expiration: %w", edgeOwner, err)
-			}
-			o.Until = time.Unix(seconds, 0).UTC()
-		}
+		o.App, o.Until = owner.App, owner.Until.Time
 	}
 	o.Idle = o.App == "" && o.Until.IsZero()
 	o.Hidden = o.App == "" && !o.Idle
 	return o, nil
+}
+
+// unixTime is a time in Unix seconds, quoted or not; null and 0 are no time.
+type unixTime struct{ time.Time }
+
+// UnmarshalJSON reads the seconds.
+func (u *unixTime) UnmarshalJSON(b []byte) error {
+	text := strings.Trim(string(b), `"`)
+	if text == "null" || text == "0" {
+		return nil
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err == nil {
+		u.Time = time.Unix(seconds, 0).UTC()
+	}
+	return err
 }

@@ -264,10 +264,12 @@ func (e *Error) byStatus() error {
 	switch s := e.Status; {
 	case e.post && e.Code == 0 && (s >= 500 || s/100 == 2):
 		return ErrUnknownOutcome
-	case s >= 500, s/100 == 2, s == http.StatusRequestTimeout:
+	case s >= 500, s == http.StatusRequestTimeout:
 		return ErrTransient
 	case e.Code != 0:
 		return nil
+	case s/100 == 2:
+		return ErrTransient
 	case s == http.StatusUnauthorized:
 		return ErrTokenDead
 	case s == http.StatusForbidden:
@@ -289,7 +291,7 @@ func (c *Client) withhold(e *Error, words []string) {
 		}
 	}
 	if quotes(e.detail, kept) {
-		e.detail = "its text is withheld: it quotes what was sent"
+		e.detail, e.cause = "what went wrong is withheld: it quotes what was sent", nil
 	}
 }
 

@@ -94,7 +94,7 @@ func (p MessengerProfile) Validate() error {
 		breakers = append(breakers, b.Locale)
 		at := fmt.Sprintf("ice breakers %d: ", i+1)
 		f.when(len(b.Questions) == 0, at+"no questions")
-		f.most(at+"questions", len(b.Questions), maxIceBreakers)
+		f.most(at, len(b.Questions), maxIceBreakers, "questions")
 		for _, q := range b.Questions {
 			f.length(at+"question", q.Question, 1, maxQuestion)
 			f.length(at+"payload", q.Payload, 1, maxPayload)
@@ -104,7 +104,7 @@ func (p MessengerProfile) Validate() error {
 		menus = append(menus, m.Locale)
 		at := fmt.Sprintf("menu %d: ", i+1)
 		f.when(len(m.Items) == 0 && !m.NoComposer, at+"no items")
-		f.most(at+"items", len(m.Items), maxMenuItems)
+		f.most(at, len(m.Items), maxMenuItems, "items")
 		for j, item := range m.Items {
 			f.button(fmt.Sprintf("%sitem %d: ", at, j+1), item, maxMenuTitle)
 		}

@@ -165,7 +165,7 @@ type faults []string
 func (m Message) Validate() error {
 	var f faults
 	f.content(m)
-	f.most("quick replies", len(m.QuickReplies), maxQuickReplies)
+	f.most("", len(m.QuickReplies), maxQuickReplies, "quick replies")
 	for i, q := range m.QuickReplies {
 		at := fmt.Sprintf("quick reply %d: ", i+1)
 		f.length(at+"title", q.Title, 0, maxTitle)
@@ -198,7 +198,7 @@ func (f *faults) content(m Message) {
 	}
 	f.length("text", m.Text, 0, limit)
 	f.buttons("", m.Buttons)
-	f.most("cards", len(m.Cards), maxCards)
+	f.most("", len(m.Cards), maxCards, "cards")
 	for i, c := range m.Cards {
 		at := fmt.Sprintf("card %d: ", i+1)
 		f.length(at+"title", c.Title, 1, maxCardTitle)
@@ -214,7 +214,7 @@ func (f *faults) content(m Message) {
 }
 
 func (f *faults) buttons(at string, buttons []Button) {
-	f.most(at+"buttons", len(buttons), maxButtons)
+	f.most(at, len(buttons), maxButtons, "buttons")
 	for i, b := range buttons {
 		f.button(fmt.Sprintf("%sbutton %d: ", at, i+1), b, maxTitle)
 	}
@@ -248,8 +248,8 @@ func (f *faults) length(what, s string, least, most int) {
 	f.when(!utf8.ValidString(s), what+" is not UTF-8")
 }
 
-func (f *faults) most(what string, n, most int) {
-	f.when(n > most, fmt.Sprintf("%d %s, at most %d are allowed", n, what, most))
+func (f *faults) most(at string, n, most int, what string) {
+	f.when(n > most, fmt.Sprintf("%s%d %s, at most %d are allowed", at, n, what, most))
 }
 
 func (f *faults) link(what, s string) {
