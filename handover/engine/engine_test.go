@@ -365,6 +365,28 @@ func TestOperatorsOrders(t *testing.T) {
 	}
 }
 
+// A call that hangs delays its own thread only.
+func TestSlowThreadDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
+	w.start()
+	w.accept(text("hours"))
+	if got := <-w.graph.begun; !strings.Contains(got, string(ann)) {
+		t.Fatalf("first call = %q, want Ann's", got)
+	}
+	w.graph.mu.Lock()
+	w.graph.hold = nil // Ann's call hangs on, until it times out
+	w.graph.mu.Unlock()
+	w.accept(from(bob, text("two")))
+	w.until("Bob's second message", func(l engine.Line) bool {
+		return strings.HasSuffix(l.Thread, string(bob)) && l.Outcome == "ok"
+	})
+	if got := w.graph.texts(); !slices.Equal(got, []string{"one of two"}) && !slices.Equal(got, []string{"one of two", "two of two"}) {
+		t.Errorf("said %q, want Bob's alone", got)
+	}
+}
+
 func TestUnknownPageIsSetAside(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -25,14 +25,13 @@ func (e *Engine) manage(ctx, work context.Context) {
 	retry := time.NewTicker(max(e.Renew/5, time.Millisecond))
 	defer retry.Stop()
 	var live []string
-	wanting := false
 	for {
 		if found, err := e.store.Heartbeat(ctx, e.member, e.Lease); err == nil {
 			live = found
 		} else if ctx.Err() == nil {
 			e.Log.Warn().Err(err).Msg("Heartbeat not stored")
 		}
-		wanting = e.balance(ctx, work, live)
+		wanting := e.balance(ctx, work, live)
 	waiting:
 		for {
 			select {

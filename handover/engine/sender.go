@@ -197,8 +197,7 @@ func (s *sender) readProfile(ctx context.Context) result {
 // classify says what an error of Graph means for the effect.
 func (s *sender) classify(err error) result {
 	r := result{end: ended, err: err}
-	var ge *graph.Error
-	if errors.As(err, &ge) {
+	if ge, ok := errors.AsType[*graph.Error](err); ok {
 		r.after = ge.RetryAfter
 	}
 	switch {

@@ -150,7 +150,7 @@ func (s *step) decide(ev handover.Event) {
 			s.t.episode(s.th.key, eff.Episode)
 		case handover.Note:
 			s.note(string(eff.Why))
-		default: //nolint:gochecksumtype // the others are calls
+		default: // the others are calls
 		}
 	}
 	s.chain(calls)
