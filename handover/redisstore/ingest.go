@@ -1,0 +1,225 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed" // ingest.lua
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"usher/handover"
+	"usher/messenger"
+)
+
+//go:embed ingest.lua
+var ingestSource string
+
+var ingestScript = redis.NewScript(ingestSource)
+
+// What passes by itself, a failover or a slot on its way to another node, is
+// tried again for about three seconds, as long as ctx allows.
+const (
+	ingestAttempts = 12
+	ingestPause    = 10 * time.Millisecond // doubles
+	ingestMaxPause = 400 * time.Millisecond
+)
+
+var (
+	// ErrNotReplicated reports that too few replicas confirmed in time. The events
+	// are stored, but must be offered again: a repeat is no duplicate.
+	ErrNotReplicated = errors.New("not confirmed by enough replicas")
+	// errNoID reports an event that could not be told from its duplicates.
+	errNoID = errors.New("event has no id")
+)
+
+// Append stores events in their partitions' streams, each once, however often it
+// comes within Options.Horizon. It returns nil only if all are stored as
+// Options.Durability says. After an error some may be stored: the same events are
+// to be offered again.
+func (s *Store) Append(ctx context.Context, events []messenger.Event) error {
+	var deposits []*deposit
+	at := make(map[int]*deposit)
+	for i := range events {
+		e := &events[i]
+		if e.ID == "" {
+			return fmt.Errorf("append %s of %s: %w", e.Kind, e.Thread, errNoID)
+		}
+		body, err := e.Marshal()
+		if err != nil {
+			return fmt.Errorf("append %s of %s: %w", e.Kind, e.Thread, err)
+		}
+		p := e.Thread.Partition(len(s.partitions))
+		if at[p] == nil {
+			at[p] = s.deposit(p)
+			deposits = append(deposits, at[p])
+		}
+		at[p].add(e.ID, handover.EntryEvent, body)
+	}
+	return s.ingest(ctx, deposits)
+}
+
+// Command stores an operator's command for a thread in its partition's stream.
+// The id, which the caller draws, makes a repeat harmless within Options.Horizon.
+func (s *Store) Command(ctx context.Context, key messenger.ThreadKey, id string, body []byte) error {
+	if id == "" {
+		return fmt.Errorf("append command for %s: %w", key, errNoID)
+	}
+	d := s.deposit(key.Partition(len(s.partitions)))
+	d.add("command:"+id, handover.EntryCommand, body)
+	return s.ingest(ctx, []*deposit{d})
+}
+
+// deposit is what is to be stored in one partition: one run of ingest.lua.
+type deposit struct {
+	partition *partition
+	args      []any
+	whole     bool  // Redis needs the script's source
+	err       error // of the last attempt
+}
+
+func (s *Store) deposit(p int) *deposit {
+	part := &s.partitions[p]
+	return &deposit{partition: part, args: []any{s.keys.wake(), part.number}}
+}
+
+func (d *deposit) add(id string, kind handover.EntryKind, body []byte) {
+	sum := sha256.Sum256([]byte(id)) // 16 bytes of it are half the memory of a mid
+	d.args = append(d.args, sum[:16], string(kind), body)
+}
+
+// ingest makes deposits until all are stored, or one cannot be.
+func (s *Store) ingest(ctx context.Context, deposits []*deposit) error {
+	pause := ingestPause
+	for attempt := 1; ; attempt++ {
+		s.send(ctx, deposits)
+		var again []*deposit
+		wait := false
+		for _, d := range deposits {
+			switch {
+			case d.err == nil:
+				continue
+			case forgotten(d.err) && !d.whole:
+				d.whole = true
+			case passing(d.err):
+				wait = true
+			default:
+				return d.failed()
+			}
+			again = append(again, d)
+		}
+		if len(again) == 0 {
+			return nil
+		}
+		if attempt == ingestAttempts {
+			return again[0].failed()
+		}
+		if wait {
+			if err := s.pause(ctx, pause); err != nil {
+				return errors.Join(again[0].failed(), err)
+			}
+			pause = min(2*pause, ingestMaxPause)
+		}
+		deposits = again
+	}
+}
+
+func (d *deposit) failed() error {
+	return fmt.Errorf("store in partition %s: %w", d.partition.number, d.err)
+}
+
+// send makes one attempt at each deposit. Where replicas must confirm, deposits
+// go through the connection of their own node: WAIT asks about the connection it
+// runs on.
+func (s *Store) send(ctx context.Context, deposits []*deposit) {
+	if s.Durability != Replicated {
+		s.sendThrough(ctx, s.rdb, deposits)
+		return
+	}
+	byNode := make(map[*redis.Client][]*deposit)
+	for _, d := range deposits {
+		node, err := s.writer(ctx, d.partition.in)
+		if d.err = err; err == nil {
+			byNode[node] = append(byNode[node], d)
+		}
+	}
+	var wg sync.WaitGroup
+	for node, ds := range byNode {
+		wg.Go(func() { s.sendThrough(ctx, node, ds) })
+	}
+	wg.Wait()
+}
+
+// sendThrough sends deposits in one pipeline, with the WAIT that they need.
+func (s *Store) sendThrough(ctx context.Context, via redis.UniversalClient, deposits []*deposit) {
+	pipe := via.Pipeline()
+	replies := make([]*redis.Cmd, len(deposits))
+	for i, d := range deposits {
+		keys := []string{d.partition.meta, d.partition.in, d.partition.seen}
+		if d.whole {
+			replies[i] = pipe.Eval(ctx, ingestSource, keys, d.args...)
+		} else {
+			replies[i] = pipe.EvalSha(ctx, ingestScript.Hash(), keys, d.args...)
+		}
+	}
+	var confirmed *redis.IntCmd
+	if s.Durability == Replicated {
+		confirmed = redis.NewIntCmd(ctx, "wait", s.Replicas, s.WaitTimeout.Milliseconds())
+		_ = pipe.Process(ctx, confirmed) // queued; it fails with the pipeline
+	}
+	_, whole := pipe.Exec(ctx)
+	for i, d := range deposits {
+		// A reply that is no number is no reply, hence nothing is stored.
+		if _, d.err = replies[i].Int64(); d.err != nil {
+			whole = nil // it is this reply's
+		}
+	}
+	if whole == nil && confirmed != nil && confirmed.Val() < int64(s.Replicas) {
+		whole = fmt.Errorf("%w: %d of %d within %v", ErrNotReplicated, confirmed.Val(), s.Replicas, s.WaitTimeout)
+	}
+	for _, d := range deposits {
+		if d.err == nil {
+			d.err = whole
+		}
+	}
+}
+
+// writer returns how to find the node that a key's writes go to.
+func writer(rdb redis.UniversalClient) (func(ctx context.Context, key string) (*redis.Client, error), error) {
+	switch rdb := rdb.(type) {
+	case *redis.Client:
+		return func(context.Context, string) (*redis.Client, error) { return rdb, nil }, nil
+	case *redis.ClusterClient:
+		return rdb.MasterForKey, nil
+	}
+	return nil, fmt.Errorf("%w: want a *redis.Client or a *redis.ClusterClient, not a %T", errOption, rdb)
+}
+
+// passing tells whether an error is of a moment in which Redis changes: a
+// failover, a start, a slot that moves.
+func passing(err error) bool {
+	for _, prefix := range []string{"TRYAGAIN", "LOADING", "READONLY", "MOVED", "ASK", "CLUSTERDOWN", "MASTERDOWN"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// pause waits, and looks where the nodes are by now.
+func (s *Store) pause(ctx context.Context, d time.Duration) error {
+	if cluster, ok := s.rdb.(*redis.ClusterClient); ok {
+		cluster.ReloadState(ctx)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,37 @@
+-- ingest.lua: append entries to a partition's stream, each only once.
+--
+-- KEYS[1]  meta  HASH    offered = entries ever offered
+-- KEYS[2]  in    STREAM
+-- KEYS[3]  dd    ZSET
+-- ARGV[1]  wake channel
+-- ARGV[2]  number of the partition
+-- ARGV[3…] for each entry: hash of its id, kind, body
+--
+-- Returns how many entries were new.
+local meta, stream, seen = KEYS[1], KEYS[2], KEYS[3]
+
+-- What follows cannot fail half-way for the type of a key.
+local empty = redis.call('XLEN', stream) == 0
+redis.call('ZCARD', seen)
+
+-- Something is written for a duplicate as well: WAIT counts from the last write
+-- of its connection, and a first attempt may have been stored but not replicated.
+-- Under maxmemory it is this write that is refused, before anything happened.
+redis.call('HINCRBY', meta, 'offered', (#ARGV - 2) / 3)
+
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local new = 0
+for i = 3, #ARGV, 3 do
+  if redis.call('ZADD', seen, 'NX', now, ARGV[i]) == 1 then
+    redis.call('XADD', stream, '*', 'k', ARGV[i + 1], 'b', ARGV[i + 2])
+    new = new + 1
+  end
+end
+
+-- An owner reads until the stream is empty, and what it consumed leaves the
+-- stream with its commit: only the first entry of an empty stream needs a call.
+if empty and new > 0 then
+  redis.call('PUBLISH', ARGV[1], ARGV[2])
+end
+return new

@@ -1,0 +1,61 @@
+package redisstore
+
+import (
+	"strconv"
+	"strings"
+
+	"usher/messenger"
+)
+
+// keys names every key that this package uses. What is not a partition's:
+//
+//	<prefix>:install  HASH     partitions, schema: what Usher was installed with
+//	<prefix>:members  ZSET     live processes, scored by the ms at which they expire
+//	<prefix>:wake     channel  numbers of partitions to look at; -1 for the members
+type keys string // <prefix>
+
+func (k keys) install() string { return string(k) + ":install" }
+func (k keys) members() string { return string(k) + ":members" }
+func (k keys) wake() string    { return string(k) + ":wake" }
+
+// partitions returns the keys of the n partitions.
+func (k keys) partitions(n int) []partition {
+	ps := make([]partition, n)
+	for i := range ps {
+		base := string(k) + ":{p" + strconv.Itoa(i) + "}:"
+		ps[i] = partition{
+			number: strconv.Itoa(i), base: base,
+			in: base + "in", seen: base + "dd", meta: base + "meta", timers: base + "tm", outbox: base + "ob",
+			buried: base + "dlq", episodes: base + "ep", scratch: base + "scratch",
+		}
+	}
+	return ps
+}
+
+// anyThread matches the key of every thread of every partition.
+func (k keys) anyThread() string { return string(k) + ":{p*}:t:*" }
+
+// partition names the keys of one partition, <prefix>:{p<n>}:<name>. They share
+// their hash tag, so that a Redis Cluster keeps them together.
+type partition struct {
+	number   string // <n>
+	base     string // <prefix>:{p<n>}:
+	in       string // in   STREAM  accepted entries: k = kind, b = body; consumed ones are gone
+	seen     string // dd   ZSET    hashes of event ids, "x:" and ids of echoed effects; scored by the ms of their coming
+	meta     string // meta HASH    token, expiry, epoch, clean, began, schema; seq, cursor, commit, known; offered
+	timers   string // tm   ZSET    threads, scored by the ms of their wake
+	outbox   string // ob   HASH    pending effects by id
+	buried   string // dlq  STREAM  what was set aside: t = thread, c = cause, a = ms, b = body
+	episodes string // ep   STREAM  episodes that ended: b = body
+	scratch  string //              never exists, see commit.lua
+}
+
+// A thread's own keys: its body (STRING) and its history (LIST); both expire.
+func (p *partition) thread(thread string) string  { return p.base + "t:" + thread }
+func (p *partition) history(thread string) string { return p.base + "h:" + thread }
+
+// threadOf returns the thread that a key of [partition.thread] names.
+func threadOf(key string) (messenger.ThreadKey, error) {
+	_, thread, _ := strings.Cut(key, "}:t:")
+	return messenger.ParseThreadKey(thread)
+}

@@ -1,0 +1,118 @@
+package redisstore
+
+import (
+	"context"
+	_ "embed" // the scripts
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"usher/handover"
+)
+
+//go:embed acquire.lua
+var acquireSource string
+
+//go:embed renew.lua
+var renewSource string
+
+//go:embed release.lua
+var releaseSource string
+
+var (
+	acquireScript = redis.NewScript(acquireSource)
+	renewScript   = redis.NewScript(renewSource)
+	releaseScript = redis.NewScript(releaseSource)
+)
+
+// forgetAtOnce bounds the ids that one renewal forgets. With a renewal every 5 s
+// that is 200 events a second for each partition, day and night.
+const forgetAtOnce = 1000
+
+// errReply reports a reply that no script of ours gives.
+var errReply = errors.New("unexpected reply of Redis")
+
+// Acquire takes partition p for ttl by the clock of Redis, unless another token
+// holds it: then held is false. It refuses with [handover.ErrNewerSchema] what a
+// newer version has written. A repeat with the same token succeeds, and prolongs
+// the lease.
+//
+// The random token is the fence: after a failover that lost the last acquisition
+// a counter might repeat, a random token cannot.
+func (s *Store) Acquire(ctx context.Context, p int, token string, ttl time.Duration) (lease handover.Lease, held bool, err error) {
+	if token == "" {
+		return lease, false, fmt.Errorf("acquire partition %d: %w: no token", p, handover.ErrLeaseLost)
+	}
+	part := &s.partitions[p]
+	reply, err := acquireScript.Run(ctx, s.rdb, []string{part.meta, part.scratch}, token, ttl.Milliseconds(), schema).StringSlice()
+	switch {
+	case err != nil:
+	case len(reply) == 1 && reply[0] == "held":
+		return lease, false, nil
+	case len(reply) == 2 && reply[0] == "newer":
+		err = fmt.Errorf("%w: schema %s, this one knows %d", handover.ErrNewerSchema, reply[1], schema)
+	case len(reply) == 5 && reply[0] == "ours":
+		lease = handover.Lease{Partition: p, Token: token, Cursor: reply[3], Clean: reply[4] == "1"}
+		var epochErr, seqErr error
+		lease.Epoch, epochErr = strconv.ParseInt(reply[1], 10, 64)
+		lease.Seq, seqErr = strconv.ParseInt(reply[2], 10, 64)
+		err = errors.Join(epochErr, seqErr)
+	default:
+		err = fmt.Errorf("%w: %q", errReply, reply)
+	}
+	if err != nil {
+		return handover.Lease{}, false, fmt.Errorf("acquire partition %d: %w", p, err)
+	}
+	return lease, true, nil
+}
+
+// Renew prolongs leases by ttl from now, all in one round trip. Lost are those
+// whose token is not the owner's any more. After an error the leases that are not
+// among lost may or may not be prolonged.
+func (s *Store) Renew(ctx context.Context, leases []handover.Lease, ttl time.Duration) (lost []int, err error) {
+	run := func(l handover.Lease) (keys []string, args []any) {
+		part := &s.partitions[l.Partition]
+		return []string{part.meta, part.seen, part.scratch},
+			[]any{l.Token, ttl.Milliseconds(), s.Horizon.Milliseconds(), forgetAtOnce}
+	}
+	pipe := s.rdb.Pipeline()
+	replies := make([]*redis.Cmd, len(leases))
+	for i, l := range leases {
+		keys, args := run(l)
+		replies[i] = renewScript.EvalSha(ctx, pipe, keys, args...)
+	}
+	_, _ = pipe.Exec(ctx) // each reply has its own error
+	var faults []error
+	for i, l := range leases {
+		if forgotten(replies[i].Err()) {
+			keys, args := run(l)
+			replies[i] = renewScript.Eval(ctx, s.rdb, keys, args...)
+		}
+		switch ours, err := replies[i].Int(); {
+		case err != nil:
+			faults = append(faults, fmt.Errorf("renew partition %d: %w", l.Partition, err))
+		case ours == 0:
+			lost = append(lost, l.Partition)
+		}
+	}
+	return lost, errors.Join(faults...)
+}
+
+// Release gives a lease back and announces it. Clean says that no effect was left
+// in flight, which the next owner is told. Releasing what is another's does
+// nothing.
+func (s *Store) Release(ctx context.Context, lease handover.Lease, clean bool) error {
+	part := &s.partitions[lease.Partition]
+	mark := "0"
+	if clean {
+		mark = "1"
+	}
+	err := releaseScript.Run(ctx, s.rdb, []string{part.meta, part.scratch}, lease.Token, mark, s.keys.wake(), part.number).Err()
+	if err != nil {
+		return fmt.Errorf("release partition %d: %w", lease.Partition, err)
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package storetest //nolint:thelper // these are tests: a failure names their lines
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"usher/handover"
+	"usher/messenger"
+)
+
+func duplicatesAreStoredOnce(t *testing.T, b *bench) {
+	key := threadIn(3, 0)
+	b.append(t, key, "a", "b", "a")
+	b.append(t, key, "b", "c")
+	wantEqual(t, "stored events", b.mids(t, 3), []string{"a", "b", "c"})
+
+	// What was consumed is a duplicate still.
+	lease := b.acquire(t, 3, "owner")
+	b.consume(t, &lease)
+	b.append(t, key, "a", "c", "d")
+	wantEqual(t, "stored events after the first were consumed", b.mids(t, 3), []string{"d"})
+}
+
+// Meta may deliver the same to several replicas at once.
+func concurrentDuplicatesAreStoredOnce(t *testing.T, b *bench) {
+	key := threadIn(5, 0)
+	mids := numbered("m", 20)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if err := b.Append(t.Context(), messages(key, mids...)); err != nil {
+				t.Errorf("Append() = %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	wantEqual(t, "stored events", b.mids(t, 5), mids)
+}
+
+func duplicatesAreKnownUntilTheHorizon(t *testing.T, b *bench) {
+	key := threadIn(7, 0)
+	lease := b.acquire(t, 7, "owner")
+	b.append(t, key, "a")
+	b.consume(t, &lease)
+	renew := func() {
+		t.Helper()
+		if lost, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL); err != nil || len(lost) > 0 {
+			t.Fatalf("Renew() = %v, %v", lost, err)
+		}
+	}
+	b.Advance(Horizon - time.Minute)
+	renew() // which is when ids are forgotten
+	b.append(t, key, "a")
+	wantEqual(t, "stored events within the horizon", b.mids(t, 7), []string{})
+	b.Advance(2 * time.Minute)
+	renew()
+	b.append(t, key, "a")
+	wantEqual(t, "stored events after the horizon", b.mids(t, 7), []string{"a"})
+}
+
+func entriesKeepTheirOrderAndContent(t *testing.T, b *bench) {
+	one, two := threadIn(9, 0), threadIn(9, 1)
+	events := []messenger.Event{message(one, "a"), message(two, "b"), message(one, "c")}
+	must(t, b.Append(t.Context(), events))
+	b.append(t, two, "d")
+	events = append(events, message(two, "d"))
+
+	batch := b.read(t, 9, "", 100)
+	wantEqual(t, "number of entries", len(batch.Entries), len(events))
+	var ids []string
+	for i, e := range batch.Entries {
+		want, err := events[i].Marshal()
+		must(t, err)
+		wantEqual(t, "entry "+e.ID, string(e.Body), string(want))
+		wantEqual(t, "kind of entry "+e.ID, e.Kind, handover.EntryEvent)
+		if age := batch.Now.Sub(e.At); age < 0 || age > time.Hour {
+			t.Errorf("entry %s was accepted at %v, %v before %v, want the store's clock", e.ID, e.At, age, batch.Now)
+		}
+		ids = append(ids, e.ID)
+	}
+	slices.Sort(ids)
+	wantEqual(t, "different ids", len(slices.Compact(ids)), len(events))
+}
+
+func aThousandEvents(t *testing.T, b *bench) {
+	keys := make([]messenger.ThreadKey, 64)
+	for i := range keys {
+		keys[i] = threadIn(i, 0)
+	}
+	events := make([]messenger.Event, 1000)
+	want := make([][]string, Partitions)
+	for i := range events {
+		key := keys[i%len(keys)]
+		events[i] = message(key, fmt.Sprint("m", i))
+		p := key.Partition(Partitions)
+		want[p] = append(want[p], fmt.Sprint("m", i))
+	}
+	must(t, b.Append(t.Context(), events))
+	must(t, b.Append(t.Context(), events)) // Meta saw no answer
+	for p := range Partitions {
+		wantEqual(t, fmt.Sprint("events in partition ", p), b.mids(t, p), want[p])
+	}
+}
+
+// Without an id all such events would be duplicates of each other.
+func anEventWithoutIDIsRefused(t *testing.T, b *bench) {
+	key := threadIn(11, 0)
+	good, bad := message(key, "a"), message(key, "b")
+	bad.ID = ""
+	if err := b.Append(t.Context(), []messenger.Event{good, bad}); err == nil {
+		t.Error("Append() = nil, want an error for an event without id")
+	}
+	if err := b.Command(t.Context(), key, "", []byte("{}")); err == nil {
+		t.Error("Command() = nil, want an error for a command without id")
+	}
+	wantEqual(t, "stored events", b.mids(t, 11), []string{})
+	must(t, b.Append(t.Context(), nil))
+}
+
+func commandsAreStoredOnce(t *testing.T, b *bench) {
+	key := threadIn(13, 0)
+	b.append(t, key, "a")
+	body := []byte(`{"command":"take"}`)
+	must(t, b.Command(t.Context(), key, "message:b", body)) // no clash with the event of this id
+	must(t, b.Command(t.Context(), key, "message:b", body))
+	b.append(t, key, "b")
+
+	var kinds []handover.EntryKind
+	for _, e := range b.read(t, 13, "", 100).Entries {
+		kinds = append(kinds, e.Kind)
+		if e.Kind == handover.EntryCommand {
+			wantEqual(t, "command", string(e.Body), string(body))
+		}
+	}
+	wantEqual(t, "entries", kinds, []handover.EntryKind{handover.EntryEvent, handover.EntryCommand, handover.EntryEvent})
+}
+
+func readingIsBounded(t *testing.T, b *bench) {
+	mids := numbered("m", 10)
+	b.append(t, threadIn(15, 0), mids...)
+	first := b.read(t, 15, "", 4).Entries
+	wantEqual(t, "entries of a bounded read", len(first), 4)
+	rest := b.read(t, 15, first[3].ID, 100).Entries
+	wantEqual(t, "entries after the cursor", len(rest), 6)
+	if ev, err := messenger.UnmarshalEvent(rest[0].Body); err != nil || string(ev.MID) != mids[4] {
+		t.Errorf("first entry after the cursor = %s, %v, want %s", ev.MID, err, mids[4])
+	}
+	wantEqual(t, "entries after the last", len(b.read(t, 15, rest[5].ID, 100).Entries), 0)
+
+	clock := b.read(t, 15, "", 0)
+	wantEqual(t, "entries of a read of none", len(clock.Entries)+len(clock.Due), 0)
+	if clock.Now.IsZero() {
+		t.Error("a read of none does not tell the time")
+	}
+}
+
+func consumedEntriesAreGone(t *testing.T, b *bench) {
+	key := threadIn(17, 0)
+	lease := b.acquire(t, 17, "owner")
+	b.append(t, key, "a", "b", "c")
+	entries := b.read(t, 17, "", 100).Entries
+	b.commit(t, &lease, handover.Commit{Cursor: entries[1].ID})
+	wantEqual(t, "events after two were consumed", b.mids(t, 17), []string{"c"})
+	b.commit(t, &lease, handover.Commit{}) // leaves the cursor where it is
+	wantEqual(t, "events after a commit without cursor", b.mids(t, 17), []string{"c"})
+	b.commit(t, &lease, handover.Commit{Cursor: entries[2].ID})
+	wantEqual(t, "events after all were consumed", b.mids(t, 17), []string{})
+
+	// What comes next comes after the cursor, in an emptied stream as well.
+	b.append(t, key, "d")
+	got := b.read(t, 17, entries[2].ID, 100).Entries
+	if len(got) != 1 || !strings.Contains(string(got[0].Body), "message:d") {
+		t.Errorf("entries after the cursor = %v, want d alone", got)
+	}
+	must(t, b.Release(t.Context(), lease, true))
+	next := b.acquire(t, 17, "next")
+	wantEqual(t, "cursor of the next owner", next.Cursor, entries[2].ID)
+}
+
+// An owner reads until nothing is left, so one announcement is enough until then.
+func newEntriesAreAnnounced(t *testing.T, b *bench) {
+	lease := b.acquire(t, 19, "owner")
+	next := b.listen(t)
+	b.append(t, threadIn(19, 0), "a")
+	expect(t, next, 19)
+	b.append(t, threadIn(19, 0), "b")
+	b.append(t, threadIn(20, 0), "c")
+	expect(t, next, 20) // and nothing for b
+	b.consume(t, &lease)
+	b.append(t, threadIn(19, 0), "a") // a duplicate is nothing new
+	must(t, b.Command(t.Context(), threadIn(21, 0), "x", []byte("{}")))
+	expect(t, next, 21)
+	b.append(t, threadIn(19, 0), "d")
+	expect(t, next, 19)
+}
