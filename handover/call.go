@@ -5,7 +5,7 @@ import "time"
 // callEnded decides what the end of a call means.
 func callEnded(r Rules, s State, e CallEnded, at time.Time) (State, []Effect) {
 	if e.Generation != s.Generation {
-		return s, note(NoteOutdated)
+		return outdatedEnded(r, s, e)
 	}
 	switch call := e.Effect.(type) {
 	case SayAndPass:
@@ -13,12 +13,9 @@ func callEnded(r Rules, s State, e CallEnded, at time.Time) (State, []Effect) {
 	case Pass:
 		return passEnded(r, s, SayAndPass{Target: call.Target, Cause: call.Cause}, e.Outcome, at)
 	case Say:
-		if s.Phase == Waiting && call.Text != TextBack && e.Outcome != OK { // the say of a say-then-pass
-			return passEnded(r, s, SayAndPass{Cause: s.Cause}, e.Outcome, at)
-		}
-		return sayEnded(r, s, e.Outcome, at)
+		return sayEnded(r, s, call.Text, e.Outcome, at)
 	case Said:
-		return sayEnded(r, s, e.Outcome, at)
+		return sayEnded(r, s, "", e.Outcome, at)
 	case Take:
 		return takeEnded(s, e.Outcome, at)
 	case ReadOwner:
@@ -28,14 +25,32 @@ func callEnded(r Rules, s State, e CallEnded, at time.Time) (State, []Effect) {
 	return s, nil
 }
 
+// outdatedEnded decides what the end of a call means that was under way when the
+// thread moved on. What it did at Meta must not be forgotten.
+func outdatedEnded(r Rules, s State, e CallEnded) (State, []Effect) {
+	switch e.Effect.(type) {
+	case SayAndPass, Pass:
+		if e.Outcome == OK && s.Awaiting == AwaitingTake {
+			s.Passed = true // before the take, which comes after it
+		}
+	case Take:
+		// People have the thread by now: what we took from them goes back.
+		if e.Outcome == OK && s.withPeople() && s.Passed && s.Awaiting != AwaitingTake {
+			s = settle(s)
+			s.Generation++ // what thread_owner says now is our doing
+			s.Passed = false
+			return s, []Effect{Note{NoteOutdated}, Pass{Target: target(r, s), Cause: s.Cause}}
+		}
+	case Answer, Said, Say, Release, ReadOwner, Defer, Alarm, EndEpisode, Note:
+	}
+	return s, note(NoteOutdated)
+}
+
 // passEnded decides what the end of a handoff's pass means. A call with a Text
 // was the inline form.
 func passEnded(r Rules, s State, call SayAndPass, out Outcome, at time.Time) (State, []Effect) {
-	if s.Phase != Waiting {
-		if out == OK {
-			s.Passed = true // a thread that fell idle went to people again
-		}
-		return s, nil
+	if !s.withPeople() {
+		return s, note(NoteOutdated)
 	}
 	inline := call.Text != ""
 	switch {
@@ -63,9 +78,15 @@ func passEnded(r Rules, s State, call SayAndPass, out Outcome, at time.Time) (St
 }
 
 // sayEnded decides what the end of something said means.
-func sayEnded(r Rules, s State, out Outcome, at time.Time) (State, []Effect) {
-	if out == NotOwner && s.Phase == Bot && s.Awaiting == AwaitingNothing {
+func sayEnded(r Rules, s State, text Text, out Outcome, at time.Time) (State, []Effect) {
+	announced := s.Phase == Waiting && (text == TextHandoff || text == TextReopened) // of a say, then pass
+	switch {
+	case out == NotOwner && (s.Phase == Bot || announced):
 		return lose(r, s, CauseControlLost, time.Time{}, at)
+	case out != OK && announced: // people without a word are better than none
+		return s, []Effect{Pass{Target: target(r, s), Cause: s.Cause}}
+	case out != OK && text != "" && s.Phase == Bot: // the text would have said so
+		s.Disclose = true
 	}
 	return s, nil
 }
@@ -75,18 +96,29 @@ func takeEnded(s State, out Outcome, at time.Time) (State, []Effect) {
 	if s.Awaiting != AwaitingTake {
 		return s, note(NoteOutdated)
 	}
-	if out == OK {
-		s.ControlAt = latest(s.ControlAt, s.AskedAt)
-		return becomeBot(s, s.Return, at)
+	if out == NotOwner { // another app has control
+		s.Passed = true
 	}
-	s.Awaiting = AwaitingNothing
-	if s.Return == CauseTimeLimit {
-		s.Deadline = at.Add(TakeAgainAfter)
-	}
+	alarm := Alarm{AlarmTakeFailed}
 	if out == Refused {
-		return s, []Effect{Alarm{AlarmTakeRefused}}
+		alarm = Alarm{AlarmTakeRefused}
 	}
-	return s, []Effect{Alarm{AlarmTakeFailed}}
+	cause := s.Return
+	if out != OK && s.Passed {
+		if cause == CauseTimeLimit {
+			s.Deadline = at.Add(TakeAgainAfter)
+		}
+		return settle(s), []Effect{alarm}
+	}
+	s.ControlAt = latest(s.ControlAt, s.AskedAt)
+	s, effects := becomeBot(s, cause, at)
+	if out != OK { // control never left us; should it have, Meta refuses what we say
+		effects = append(effects, alarm)
+		if byCustomer(cause) { // what was to follow the take is dropped with it
+			effects = append(effects, Say{Text: TextBack})
+		}
+	}
+	return s, effects
 }
 
 // ownerRead decides whether control came back without a word.
@@ -94,11 +126,12 @@ func ownerRead(r Rules, s State, e CallEnded, at time.Time) (State, []Effect) {
 	if s.Awaiting != AwaitingOwner {
 		return s, note(NoteOutdated)
 	}
-	s.Awaiting = AwaitingNothing
+	asked := s.AskedAt
+	s = settle(s)
 	if e.Outcome != OK || e.Holder == HeldByOther {
 		return s, nil
 	}
-	s.ControlAt = latest(s.ControlAt, s.AskedAt)
+	s.ControlAt = latest(s.ControlAt, asked)
 	if !away(s, at) {
 		return becomeBot(s, CauseControlReturned, at)
 	}

@@ -15,8 +15,8 @@ func handOff(r Rules, s State, cause Cause, to string, metaAt, at time.Time) (St
 		s, effects = endEpisode(s, cause, at)
 	}
 	if s.Awaiting != AwaitingNothing { // an operator decides over what was awaited
+		s = settle(s)
 		s.Generation++
-		s.Awaiting = AwaitingNothing
 	}
 	s = become(s, Waiting, cause, at)
 	s.Passed, s.Misses, s.Disclose = false, 0, false
@@ -39,8 +39,11 @@ func takeBack(s State, cause Cause, metaAt time.Time) (State, []Effect) {
 
 // lose gives the thread to people who have control already.
 func lose(r Rules, s State, cause Cause, metaAt, at time.Time) (State, []Effect) {
+	if r.LimitFrom != FromHandoff || !s.withPeople() || s.Deadline.IsZero() {
+		s.Deadline = limit(r, at)
+	}
+	s = settle(s)
 	s.Generation++
-	s.Awaiting = AwaitingNothing
 	if s.Phase != Human {
 		s = become(s, Human, cause, at)
 	}
@@ -48,18 +51,14 @@ func lose(r Rules, s State, cause Cause, metaAt, at time.Time) (State, []Effect)
 		s = begin(s, cause, "", at)
 	}
 	s.Passed, s.Misses, s.Disclose, s.ControlAt = true, 0, false, latest(s.ControlAt, metaAt)
-	s.Deadline = limit(r, at)
-	if r.LimitFrom == FromHandoff {
-		s.Deadline = limit(r, s.Episode.Asked)
-	}
 	return s, nil
 }
 
 // becomeBot gives the thread to the bot, which does not speak first.
 func becomeBot(s State, cause Cause, at time.Time) (State, []Effect) {
 	s, effects := endEpisode(s, cause, at)
-	s = become(s, Bot, cause, at)
-	s.Awaiting, s.Passed, s.Misses, s.Deadline = AwaitingNothing, false, 0, time.Time{}
+	s = settle(become(s, Bot, cause, at))
+	s.Passed, s.Misses, s.Deadline = false, 0, time.Time{}
 	s.Disclose = !byCustomer(cause) // the text that greets a customer who came back discloses
 	return s, effects
 }
@@ -67,6 +66,12 @@ func becomeBot(s State, cause Cause, at time.Time) (State, []Effect) {
 // become changes the phase, with its cause and time.
 func become(s State, p Phase, cause Cause, at time.Time) State {
 	s.Phase, s.Cause, s.Since = p, cause, at
+	return s
+}
+
+// settle ends what is awaited.
+func settle(s State) State {
+	s.Awaiting, s.Return, s.AskedAt = AwaitingNothing, "", time.Time{}
 	return s
 }
 

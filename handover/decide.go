@@ -36,29 +36,24 @@ func Decide(r Rules, s State, e Event, at time.Time) (State, []Effect) {
 
 // customerActed decides a customer's message or tap.
 func customerActed(r Rules, s State, e CustomerActed, at time.Time) (State, []Effect) {
-	back, isBack := wayBack(r, e)
+	_, isBack := wayBack(r, e)
 	switch {
-	case !e.At.IsZero() && at.Sub(e.At) > StaleAfter:
+	case stale(e, at):
 		return s, note(NoteStale)
-	case s.Awaiting == AwaitingTake && isBack:
+	case s.Awaiting == AwaitingTake && isBack && byCustomer(s.Return): // tapped twice
 		return s, note(NoteOnTheWay)
 	case s.Awaiting != AwaitingNothing:
 		return s, []Effect{Defer{}}
 	case s.Phase == Solved && s.due(at):
-		var closed []Effect
-		s, closed = becomeBot(s, CauseBufferOver, at)
-		s, more := customerToBot(r, s, e, at)
-		return s, append(closed, more...)
-	case s.Phase != Bot && s.Phase != Solved && s.due(at) && !e.Checked && !isBack:
+		s, closed := becomeBot(s, CauseBufferOver, at)
+		s, effects := customerToBot(r, s, e, at)
+		return s, append(closed, effects...)
+	case s.withPeople() && s.due(at) && !e.Checked && !isBack:
 		s, effects := takeBack(s, CauseTimeLimit, time.Time{}) // the timer is a moment late
 		return s, append(effects, Defer{})
 	}
 	switch s.Phase {
 	case Bot:
-		if e.Standby && isBack { // we missed how people got the thread
-			s.CustomerAt = at
-			return takeBack(s, back, e.At)
-		}
 		return customerToBot(r, s, e, at)
 	case Waiting, Human:
 		return customerToPeople(r, s, e, at)
@@ -68,46 +63,75 @@ func customerActed(r Rules, s State, e CustomerActed, at time.Time) (State, []Ef
 	return s, nil
 }
 
+// stale tells whether e is too old to be answered.
+func stale(e CustomerActed, at time.Time) bool { return !e.At.IsZero() && at.Sub(e.At) > StaleAfter }
+
 // customerToBot decides a customer's act on a thread that the bot has.
 func customerToBot(r Rules, s State, e CustomerActed, at time.Time) (State, []Effect) {
-	if e.Standby && !r.ZeroConfig && !justReturned(s, e, at) {
-		s.CustomerAt = at
-		return lose(r, s, CauseControlLost, e.At, at)
+	back, isBack := wayBack(r, e)
+	switch {
+	case elsewhere(r, s, e, at):
+		return foundElsewhere(r, s, e, at)
+	case isBack && byCustomer(s.Cause) && justReturned(s, e, at): // tapped twice
+		return s, note(NoteJustBack)
 	}
-	s.CustomerAt = at
+	s = customerSeen(s, at)
 	if cause, ok := wayIn(r, e); ok {
 		return handOff(r, s, cause, r.Target, e.At, at)
 	}
-	if e.Payload == PayloadBack || e.Payload == PayloadBackMenu { // an old button: the bot is back already
-		s.Disclose, s.Answered = false, true
+	if isBack && (back != CauseKeyword || e.Checked) { // an old button, or tapped while the bot was on its way
+		s.Disclose = false
 		return s, []Effect{Say{Text: TextBack}}
 	}
 	return s, []Effect{Answer{First: !s.Answered, Misses: s.Misses, Disclose: s.Disclose}}
 }
 
-// justReturned tells whether a message on standby may stem from the time before
-// the bot got the thread back.
+// elsewhere tells whether e shows that another app has control of a thread that
+// we believe to be ours.
+func elsewhere(r Rules, s State, e CustomerActed, at time.Time) bool {
+	return e.Standby && !r.ZeroConfig && !justReturned(s, e, at)
+}
+
+// justReturned tells whether e may stem from the time before the bot got the
+// thread back. When the buffer is over nothing comes back: Done did that before.
 func justReturned(s State, e CustomerActed, at time.Time) bool {
 	if s.Since.IsZero() {
 		return false
 	}
-	return at.Sub(s.Since) < Grace || (!s.ControlAt.IsZero() && e.At.Before(s.ControlAt.Add(Grace)))
+	return (s.Cause != CauseBufferOver && at.Sub(s.Since) < Grace) ||
+		(!e.At.IsZero() && e.At.Before(s.ControlAt.Add(Grace)))
+}
+
+// foundElsewhere decides an act on a thread that people have: we missed how they
+// got it.
+func foundElsewhere(r Rules, s State, e CustomerActed, at time.Time) (State, []Effect) {
+	s, effects := lose(r, customerSeen(s, at), CauseControlLost, e.At, at)
+	if cause, ok := wayBack(r, e); ok {
+		return takeBack(s, cause, e.At)
+	}
+	return s, effects
 }
 
 // customerToPeople decides a customer's act on a thread that people have: the
 // bot is silent, but for the way back.
 func customerToPeople(r Rules, s State, e CustomerActed, at time.Time) (State, []Effect) {
-	if cause, ok := wayBack(r, e); ok {
-		s = customerSeen(s, at)
-		return takeBack(s, cause, e.At)
-	}
-	if mayProveReturn(r, s, e) {
+	cause, isBack := wayBack(r, e)
+	switch {
+	case isBack && older(e.At, s.ControlAt): // an agent has spoken since, say
+		return s, note(NoteLate)
+	case isBack:
+		return takeBack(customerSeen(s, at), cause, e.At)
+	case mayProveReturn(r, s, e):
 		// CustomerAt stays: how long the customer was away tells, when the owner
 		// is known, a thread that fell idle from one that was given back.
 		s.Awaiting, s.AskedAt = AwaitingOwner, e.At
 		return s, []Effect{ReadOwner{}, Defer{}}
 	}
+	wrote := s.CustomerAt
 	s = customerSeen(s, at)
+	if !e.Standby && !e.writes() {
+		s.CustomerAt = wrote // our own button reaches us also from a thread that fell idle
+	}
 	if s.Phase == Human && r.LimitFrom == FromAny {
 		s.Deadline = limit(r, at)
 	}
@@ -116,23 +140,24 @@ func customerToPeople(r Rules, s State, e CustomerActed, at time.Time) (State, [
 
 // mayProveReturn tells whether e hints that control came back without a word.
 func mayProveReturn(r Rules, s State, e CustomerActed) bool {
-	return !r.ZeroConfig && !e.Standby && !e.Checked && s.Passed &&
-		(e.Act == ActText || e.Act == ActQuickReply || e.Act == ActMedia) &&
+	return !r.ZeroConfig && !e.Standby && !e.Checked && s.Passed && e.writes() &&
 		e.At.After(s.ControlAt.Add(Grace))
 }
 
 // customerReturns decides a customer's act in the buffer after Done.
 func customerReturns(r Rules, s State, e CustomerActed, at time.Time) (State, []Effect) {
-	if cause, ok := wayBack(r, e); ok {
-		s = customerSeen(s, at)
-		return takeBack(s, cause, e.At)
+	cause, isBack := wayBack(r, e)
+	if elsewhere(r, s, e, at) {
+		return foundElsewhere(r, s, e, at)
 	}
 	s = customerSeen(s, at)
-	if e.Standby && !r.ZeroConfig && e.At.After(s.ControlAt.Add(Grace)) {
-		return lose(r, s, CauseControlLost, e.At, at)
-	}
-	if e.Act == ActReferral {
-		return s, nil
+	switch {
+	case isBack: // Done gave us control: there is nothing to take
+		s.ControlAt = latest(s.ControlAt, e.At)
+		s, closed := becomeBot(s, cause, at)
+		return s, append(closed, Say{Text: TextBack})
+	case e.Act == ActReferral:
+		return s, note(NoteSaidNothing)
 	}
 	s, ok := hop(s, at)
 	if !ok {
@@ -180,6 +205,9 @@ func wayIn(r Rules, e CustomerActed) (Cause, bool) {
 
 // answered takes the script's verdict into account.
 func answered(r Rules, s State, e Answered, at time.Time) (State, []Effect) {
+	if s.Phase != Bot || s.Awaiting != AwaitingNothing {
+		return s, note(NoteOutdated)
+	}
 	if e.Said {
 		s.Answered, s.Disclose = true, false
 	}
@@ -218,15 +246,16 @@ func controlPassed(r Rules, s State, e ControlPassed, at time.Time) (State, []Ef
 	if !e.ToUs {
 		return controlGone(r, s, CauseControlPassed, e.At, at)
 	}
+	s.ControlAt = latest(s.ControlAt, e.At)
 	switch {
 	case s.Awaiting == AwaitingTake:
-		return s, note(NoteOnTheWay) // the take will find that control is ours
-	case s.Phase == Bot, s.Phase == Solved:
-		s.ControlAt = latest(s.ControlAt, e.At)
+		s.Passed = false // the take will find that control is ours
+		return s, note(NoteOnTheWay)
+	case !s.withPeople():
 		return s, nil
 	}
+	s = settle(s)
 	s.Generation++
-	s.ControlAt = latest(s.ControlAt, e.At)
 	if s.Episode != nil {
 		s.Episode.Solved = at
 	}
@@ -256,9 +285,9 @@ func controlGone(r Rules, s State, cause Cause, metaAt, at time.Time) (State, []
 		return lose(r, s, cause, metaAt, at)
 	case Waiting, Human:
 	}
-	if s.Awaiting == AwaitingTake { // somebody took it after the customer wanted the bot
+	if s.Awaiting != AwaitingNothing && !older(metaAt, s.AskedAt) { // it outdates what we ask for
+		s = settle(s)
 		s.Generation++
-		s.Awaiting = AwaitingNothing
 	}
 	s.Passed, s.ControlAt = true, latest(s.ControlAt, metaAt)
 	return s, nil
@@ -271,7 +300,7 @@ func controlRequested(r Rules, s State, e ControlRequested, at time.Time) (State
 		return s, note(NoteLate)
 	case !r.HonourRequests:
 		return s, note(NoteNotHonoured)
-	case s.Phase == Waiting, s.Phase == Human:
+	case s.withPeople():
 		return s, note(NoteHandedOver)
 	}
 	s, ok := hop(s, at)
@@ -300,7 +329,7 @@ func tick(s State, at time.Time) (State, []Effect) {
 func commanded(r Rules, s State, e Commanded, at time.Time) (State, []Effect) {
 	switch e.Command {
 	case CommandPass:
-		if s.Phase == Waiting || s.Phase == Human {
+		if s.withPeople() && s.Awaiting == AwaitingNothing {
 			return s, note(NoteHandedOver)
 		}
 		to := e.Target

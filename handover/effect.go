@@ -99,6 +99,8 @@ const (
 	NoteStale       NoteReason = "too old to answer"
 	NoteSilent      NoteReason = "people have the thread"
 	NoteOnTheWay    NoteReason = "the way back is under way"
+	NoteJustBack    NoteReason = "the bot has just come back"
+	NoteSaidNothing NoteReason = "the customer came and said nothing"
 	NoteOutdated    NoteReason = "the thread has moved on since"
 	NoteHandedOver  NoteReason = "people have the thread already"
 	NoteNotHonoured NoteReason = "requests are not honoured"

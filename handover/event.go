@@ -32,8 +32,14 @@ type CustomerActed struct {
 	Checked bool
 }
 
+// writes tells whether the customer sent a message, which a tap of a button is not.
+func (e CustomerActed) writes() bool {
+	return e.Act == ActText || e.Act == ActQuickReply || e.Act == ActMedia
+}
+
 // Answered is the script's verdict on the customer's act that an [Answer] was
-// asked for.
+// asked for. Where the answer to it is a [Note], it came too late: what the
+// script had to say must not be said.
 type Answered struct {
 	Said    bool // it has something to say
 	Missed  bool // it did not understand

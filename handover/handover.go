@@ -190,9 +190,9 @@ type State struct {
 	AskedAt  time.Time `json:"asked_at,omitzero"`
 	// Deadline is when the time limit or, when solved, the buffer ends.
 	Deadline   time.Time `json:"deadline,omitzero"`
-	CustomerAt time.Time `json:"customer_at,omitzero"` // the customer's last act
+	CustomerAt time.Time `json:"customer_at,omitzero"` // the customer's last act that keeps a thread from falling idle
 	Misses     int       `json:"misses,omitempty"`     // misunderstandings in a row
-	// Answered tells that the bot has said something; Disclose that its next
+	// Answered tells that the script has said something; Disclose that its next
 	// answer must say that it is automated.
 	Answered bool        `json:"answered,omitempty"`
 	Disclose bool        `json:"disclose,omitempty"`
@@ -224,6 +224,9 @@ func (s State) Wake() time.Time {
 	}
 	return s.Deadline
 }
+
+// withPeople tells whether people have the thread.
+func (s State) withPeople() bool { return s.Phase == Waiting || s.Phase == Human }
 
 // due tells whether the time limit or the buffer is over.
 func (s State) due(at time.Time) bool { return !s.Deadline.IsZero() && !at.Before(s.Deadline) }
