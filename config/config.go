@@ -270,8 +270,8 @@ const maxFile = 1 << 20
 
 // Load reads the settings file at path over the defaults, and the environment
 // over both. With path "" there is no file. Where anything is wrong the error is
-// a [FaultError] with all of it, and the Config is what could be read; a file
-// that cannot be opened gives the error of [os.Open].
+// a [FaultError] with all of it, placeholders among them, and the Config is what
+// could be read; a file that cannot be opened gives the error of [os.Open].
 func Load(path string, env func(string) (string, bool)) (Config, error) {
 	l := newLoader(path, env)
 	if path != "" {
@@ -292,9 +292,10 @@ func Load(path string, env func(string) (string, bool)) (Config, error) {
 	slices.SortStableFunc(l.cfg.Placeholders, comparePlaces)
 	slices.SortStableFunc(l.cfg.Warnings, comparePlaces)
 	if len(l.faults) > 0 {
-		faults := append(l.faults, l.cfg.Placeholders...) //nolint:gocritic // the slice is not used again
-		slices.SortStableFunc(faults, comparePlaces)
-		return l.cfg, &FaultError{Faults: faults}
+		l.faults = append(l.faults, l.cfg.Placeholders...)
+		l.cfg.Placeholders = nil
+		slices.SortStableFunc(l.faults, comparePlaces)
+		return l.cfg, &FaultError{Faults: l.faults}
 	}
 	return l.cfg, nil
 }
