@@ -75,8 +75,8 @@ func didYouMean(word string, known []string) string {
 			best, least = k, d-1
 		}
 	}
-	if best == "" && len(known) > 20 {
-		return "none is near"
+	if best == "" && (len(known) == 0 || len(known) > 20) {
+		return "nothing comes near"
 	}
 	if best == "" {
 		return "known are " + strings.Join(known, ", ")

@@ -22,6 +22,7 @@ func Key(s string) string {
 	if isASCII(s) {
 		return asciiKey(s)
 	}
+	s = strings.ToValidUTF8(s, " ") // norm leaves alone what comes after broken bytes
 	// Compatibility forms go first (NFKC in effect), folding after them, and all
 	// stays decomposed until the marks are sorted out.
 	folded := cases.Fold().String(norm.NFKD.String(s))
@@ -111,10 +112,11 @@ func needsMarks(base rune) bool {
 }
 
 // unseen tells whether r is no part of a word although it stands inside one:
-// joiners and other invisible characters, variants of emoji, keycaps, skin tones.
+// joiners and other invisible characters (U+034F is what norm cuts heaps of marks
+// with), variants of emoji, keycaps, skin tones.
 func unseen(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Variation_Selector) ||
-		r == '\u20E3' || '\U0001F3FB' <= r && r <= '\U0001F3FF'
+		r == '\u034F' || r == '\u20E3' || '\U0001F3FB' <= r && r <= '\U0001F3FF'
 }
 
 func space(buf []byte) []byte {
@@ -127,12 +129,6 @@ func space(buf []byte) []byte {
 // appendPlain writes a letter or digit in the form that people type when they
 // are in a hurry.
 func appendPlain(buf []byte, r rune) []byte {
-	switch {
-	case '\u0660' <= r && r <= '\u0669': // Arabic digits
-		r += '0' - '\u0660'
-	case '\u06F0' <= r && r <= '\u06F9': // Persian digits
-		r += '0' - '\u06F0'
-	}
 	switch r {
 	case '\u0671': // alef wasla; the other alefs have lost their marks
 		r = '\u0627'
@@ -150,6 +146,23 @@ func appendPlain(buf []byte, r rune) []byte {
 		r = 'd'
 	case 'æ':
 		return append(buf, "ae"...)
+	default:
+		r = shifted(r)
 	}
 	return utf8.AppendRune(buf, r)
+}
+
+// shifted maps the ranges that have a twin.
+func shifted(r rune) rune {
+	switch {
+	case '\u0660' <= r && r <= '\u0669': // Arabic digits
+		return r - '\u0660' + '0'
+	case '\u06F0' <= r && r <= '\u06F9': // Persian digits
+		return r - '\u06F0' + '0'
+	case '\uAB70' <= r && r <= '\uABBF': // cases.Fold swaps the two cases of Cherokee
+		return r - '\uAB70' + '\u13A0'
+	case '\u13F8' <= r && r <= '\u13FD':
+		return r - '\u13F8' + '\u13F0'
+	}
+	return r
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
-	"golang.org/x/text/language"
 )
 
 // Bounds of a script.
@@ -38,7 +37,7 @@ const (
 // beyond Meta's limits, and has an answer to every text.
 func Load(name string, src []byte) (*Script, error) {
 	l := &loader{
-		document: document{name: name, aliases: map[*ast.AliasNode]ast.Node{}},
+		document: document{name: name, aliases: map[*ast.AliasNode]ast.Node{}, merging: map[*ast.MappingNode]bool{}},
 		script: &Script{index: index{
 			payloads: map[string]*rule{}, refs: map[string]*rule{}, media: map[string]*rule{}, exact: map[string]*rule{},
 		}},
@@ -144,8 +143,7 @@ func (l *loader) defaultLocale(f map[string]node) {
 
 // localeName returns a locale as Meta writes it.
 func (l *loader) localeName(n node, s string) (string, bool) {
-	tag, err := language.Parse(s)
-	if _, sure := tag.Base(); err != nil || sure != language.Exact {
+	if _, ok := parseLocale(s); !ok && !metaLocale(s) {
 		l.fault(n, "%q is no locale that is known: write a language (en) or a language and a country (en_US)", s)
 		return "", false
 	}
@@ -280,9 +278,6 @@ func (l *loader) fallback(root node, f map[string]node) {
 			l.script.fallback = append(l.script.fallback, e.rule)
 		}
 	}
-	if resolved := l.resolve(n); len(l.script.fallback) == 0 {
-		l.fault(resolved, "no answer that can be used")
-	}
 }
 
 // entry reads what is said.
@@ -347,11 +342,7 @@ func (l *loader) strings(e *entry, n node, limit int, use func(node, string)) {
 		return
 	}
 	e.reached = true
-	items := l.items(n, maxKeywords)
-	if len(items) == 0 {
-		l.fault(n, "an empty list: nothing would ever match")
-	}
-	for _, n := range items {
+	for _, n := range l.items(n, maxKeywords) {
 		if s, ok := l.scalar(n, limit); ok {
 			use(n, s)
 		}
@@ -359,20 +350,27 @@ func (l *loader) strings(e *entry, n node, limit int, use func(node, string)) {
 }
 
 func (l *loader) exact(e *entry, n node) {
-	l.keywords(e, n, "exact", func(key string) { l.script.index.exact[key] = e.rule })
+	l.keywords(e, n, func(n node, key string) {
+		if l.claim(e, n, "exact", key) {
+			l.script.index.exact[key] = e.rule
+		}
+	})
 }
 
 func (l *loader) contains(e *entry, n node) {
-	l.keywords(e, n, "contains", func(key string) { l.script.index.words.add(key, e.rule) })
+	l.keywords(e, n, func(n node, key string) {
+		if l.claim(e, n, "contains", apart(key)) {
+			l.script.index.words.add(key, e.rule)
+		}
+	})
 }
 
-func (l *loader) keywords(e *entry, n node, kind string, add func(key string)) {
+func (l *loader) keywords(e *entry, n node, use func(n node, key string)) {
 	l.strings(e, n, maxKeyword, func(n node, s string) {
-		key := Key(s)
-		if key == "" {
+		if key := Key(s); key != "" {
+			use(n, key)
+		} else {
 			l.fault(n, "%q has no letter, digit or symbol: it would never match", s)
-		} else if l.claim(e, n, kind, key) {
-			add(key)
 		}
 	})
 }
@@ -417,7 +415,7 @@ func size(pattern string) (steps int, possible bool) {
 	if err != nil {
 		return 0, false
 	}
-	return len(prog.Inst), re.Op != syntax.OpNoMatch
+	return len(prog.Inst), re.Op != syntax.OpNoMatch && (re.Op != syntax.OpCharClass || len(re.Rune) > 0)
 }
 
 // claim gives what leads to a rule to e, or reports whose it is already. Said
@@ -427,7 +425,7 @@ func (l *loader) claim(e *entry, n node, kind, key string) bool {
 	first, taken := l.claims[c]
 	if taken && first.entry != e {
 		line, _ := first.at.position()
-		l.fault(n, "%q leads to %s already (%s, line %d): only one can answer", key, first.entry.label(), first.at.path, line)
+		l.fault(n, "%q leads to %q already (%s, line %d): only one can answer", key, first.entry.label(), first.at.path, line)
 		return false
 	}
 	if !taken {

@@ -99,12 +99,13 @@ func withoutSymbols(key string) string {
 type words struct {
 	next map[string]*words
 	rule *rule // of the keyword that ends here; nil for none
-	size int   // of that keyword, in characters
+	size int   // of that keyword, in characters without spaces
 }
 
 func (w *words) add(key string, r *rule) {
-	size := utf8.RuneCountInString(key)
+	size := 0
 	for word, rest := nextWord(key); word != ""; word, rest = nextWord(rest) {
+		size += utf8.RuneCountInString(word)
 		if w.next == nil {
 			w.next = map[string]*words{}
 		}
@@ -136,6 +137,16 @@ func (w *words) longest(key string) *rule {
 		key = rest
 	}
 	return best.rule
+}
+
+// apart returns a key with a space between all the words of it: the same for all
+// keywords that lead to the same place.
+func apart(key string) string {
+	var words []string
+	for word, rest := nextWord(key); word != ""; word, rest = nextWord(rest) {
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
 }
 
 // nextWord splits a key after its first word. Where a script puts no spaces

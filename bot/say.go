@@ -65,9 +65,6 @@ func (l *loader) speak() {
 func (l *loader) messages(n node) []Message {
 	var said []Message
 	items := l.items(n, maxMessages)
-	if len(items) == 0 {
-		l.fault(n, "an empty list: nothing is said")
-	}
 	for i, n := range items {
 		m := l.message(n)
 		if len(m.QuickReplies) > 0 && i < len(items)-1 {
@@ -388,11 +385,14 @@ func (l *loader) checkTap(t tap) {
 func (l *loader) follow(n node, id string) *entry {
 	e := l.ids[id]
 	if e == nil || l.script.index.payloads[PayloadRule+id] == nil {
-		var near string
-		if known := slices.Sorted(maps.Keys(l.ids)); len(known) > 0 {
-			near = didYouMean(id, known)
+		var known []string
+		for payload := range l.script.index.payloads {
+			if id, isRule := strings.CutPrefix(payload, PayloadRule); isRule {
+				known = append(known, id)
+			}
 		}
-		l.fault(n, "no rule has the id %q: %s", id, near)
+		slices.Sort(known)
+		l.fault(n, "no rule has the id %q: %s", id, didYouMean(id, known))
 		return nil
 	}
 	e.reached = true

@@ -22,6 +22,7 @@ type document struct {
 
 	name    string
 	aliases map[*ast.AliasNode]ast.Node // what each stands for
+	merging map[*ast.MappingNode]bool   // what is being merged in, to find what merges itself
 	read    int                         // values so far
 }
 
@@ -136,7 +137,8 @@ func (a *anchors) Visit(n ast.Node) ast.Visitor {
 		name := n.Value.GetToken().Value
 		target, ok := a.named[name]
 		if !ok {
-			a.document.fault(node{Node: n}, "*%s: no anchor &%s stands before it", name, name)
+			line, column := node{Node: n}.position()
+			a.document.faultAt(line, column, "", "*%s: no anchor &%s stands before it", name, name)
 			return nil
 		}
 		a.document.aliases[n] = target
@@ -145,11 +147,17 @@ func (a *anchors) Visit(n ast.Node) ast.Visitor {
 }
 
 func (d *document) fault(n node, format string, args ...any) {
+	if _, ok := n.Node.(*ast.AliasNode); ok { // stands for nothing, which is reported already
+		return
+	}
 	line, column := n.position()
 	d.faultAt(line, column, n.path, format, args...)
 }
 
 func (d *document) faultAt(line, column int, path, format string, args ...any) {
+	if d.read >= maxRead { // given up: what follows is not the author's fault
+		return
+	}
 	d.add(Fault{File: d.name, Line: line, Column: column, Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -175,7 +183,7 @@ func (d *document) resolve(n node) node {
 			n.Node = v.Value
 		case *ast.AliasNode:
 			target, ok := d.aliases[v]
-			if !ok { // reported when the anchors were read
+			if !ok {
 				return n
 			}
 			n.Node = target
@@ -185,7 +193,6 @@ func (d *document) resolve(n node) node {
 			return n
 		}
 	}
-	d.fault(n, "an anchor that stands for itself")
 	return n
 }
 
@@ -216,6 +223,12 @@ func (d *document) collect(n node, m *ast.MappingNode, known []string, fields ma
 	if !d.within(n, len(m.Values)) {
 		return
 	}
+	if d.merging[m] {
+		d.fault(n, "merges itself")
+		return
+	}
+	d.merging[m] = true
+	defer delete(d.merging, m)
 	own := map[string]node{}
 	var merged []node
 	for _, kv := range m.Values {
@@ -257,11 +270,11 @@ func (d *document) collect(n node, m *ast.MappingNode, known []string, fields ma
 func (d *document) items(n node, limit int) []node {
 	n = d.resolve(n)
 	list, ok := n.Node.(*ast.SequenceNode)
+	if _, null := n.Node.(*ast.NullNode); null || ok && len(list.Values) == 0 {
+		d.fault(n, "empty: leave the key out, or give it a value")
+		return nil
+	}
 	if !ok {
-		if _, empty := n.Node.(*ast.NullNode); empty {
-			d.fault(n, "empty: leave the key out, or give it a value")
-			return nil
-		}
 		return []node{n}
 	}
 	if len(list.Values) > limit {
@@ -280,13 +293,12 @@ func (d *document) items(n node, limit int) []node {
 // within counts values that are read. A script whose anchors repeat each other
 // without end is given up.
 func (d *document) within(n node, values int) bool {
-	if d.read > maxRead {
-		return false
-	}
-	if d.read += values + 1; d.read > maxRead {
+	if d.read+values+1 >= maxRead {
 		d.fault(n, "more than %d values, with all that anchors repeat", maxRead)
+		d.read = maxRead
 		return false
 	}
+	d.read += values + 1
 	return true
 }
 
@@ -340,8 +352,8 @@ func kindOf(n ast.Node) string {
 		return "a mapping"
 	case *ast.SequenceNode:
 		return "a list"
-	case *ast.AliasNode, *ast.AnchorNode:
-		return "an anchor without a value"
+	case *ast.AnchorNode:
+		return "an anchor that stands for itself"
 	}
 	return fmt.Sprintf("%q", fit(n.GetToken().Value, 40))
 }
