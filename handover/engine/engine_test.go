@@ -337,7 +337,7 @@ func TestOperatorsOrders(t *testing.T) {
 	key := messenger.ThreadKey{Page: page, PSID: ann}
 	order := func(c engine.Command) {
 		t.Helper()
-		body, err := engine.Order{Thread: key.String(), Command: c}.Marshal()
+		body, err := engine.Order{ID: "order-" + string(c), Thread: key.String(), Command: c}.Marshal()
 		if err != nil {
 			t.Fatal(err)
 		}

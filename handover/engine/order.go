@@ -11,6 +11,9 @@ import (
 
 // Order is an operator's command, as it stands in a partition's stream.
 type Order struct {
+	// ID names the order in the thread's history, as OrderLine says. The caller
+	// draws it.
+	ID      string  `json:"id"`
 	Thread  string  `json:"thread"`
 	Command Command `json:"command"`
 	// Target of a pass; "" for the Page's.
@@ -19,6 +22,9 @@ type Order struct {
 
 // Command is what an operator can order.
 type Command string
+
+// OrderLine returns the ID of the line of history that an order leads to.
+func OrderLine(id string) string { return "command:" + id }
 
 // The commands. Delete forgets the thread and all that is pending for it.
 const (
@@ -53,12 +59,12 @@ func unmarshalOrder(b []byte) (*Order, error) {
 }
 
 // obey steps a thread by an operator's command.
-func (t *turn) obey(th *thread, o Order, id string) {
+func (t *turn) obey(th *thread, o Order) {
 	if o.Command == OrderDelete {
 		t.delete(th)
 		return
 	}
-	s := t.step(th, "command "+string(o.Command), "command:"+id)
+	s := t.step(th, "command "+string(o.Command), OrderLine(o.ID))
 	if s.pg == nil {
 		t.bury(th.key, "Page is not among messenger.pages", []byte(o.Command))
 		return

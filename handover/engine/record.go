@@ -181,15 +181,34 @@ func UnmarshalLine(b []byte) (Line, error) {
 
 // Snapshot is what is known of a thread.
 type Snapshot struct {
-	State  handover.State
-	Parked int // events that wait
+	State  handover.State `json:"state"`
+	Parked int            `json:"parked,omitempty"` // events that wait until it is known who answers
 }
 
 // UnmarshalThread reads a thread as it is stored.
 func UnmarshalThread(b []byte) (Snapshot, error) {
 	var r record
 	if err := json.Unmarshal(b, &r); err != nil {
-		return Snapshot{}, err
+		return Snapshot{}, fmt.Errorf("thread as stored: %w", err)
 	}
 	return Snapshot{State: r.State, Parked: len(r.Parked)}, nil
+}
+
+// Pending is a call that must be made, without its words.
+type Pending struct {
+	ID        string    `json:"id"`
+	Call      string    `json:"call"`
+	Decided   time.Time `json:"decided"`
+	Attempts  int       `json:"attempts,omitempty"`
+	NotBefore time.Time `json:"not_before,omitzero"`
+	Unsure    bool      `json:"unsure,omitempty"` // it may have reached Meta
+}
+
+// UnmarshalPending reads an effect as it is stored.
+func UnmarshalPending(b []byte) (Pending, error) {
+	var f effect
+	if err := json.Unmarshal(b, &f); err != nil {
+		return Pending{}, fmt.Errorf("effect as stored: %w", err)
+	}
+	return Pending{ID: f.ID, Call: f.String(), Decided: f.At, Attempts: f.Attempts, NotBefore: f.NotBefore, Unsure: f.Unsure}, nil
 }

@@ -317,20 +317,19 @@ func (s *step) done() {
 	}
 }
 
-// alias names a thread in logs without naming the person: the same thread, the
+// Alias names a thread in logs without naming the person: the same thread, the
 // same name.
-func (e *Engine) alias(thread string) string {
-	sum := sha256.Sum256([]byte(string(e.App) + "\x00" + thread))
+func Alias(app messenger.AppID, thread string) string {
+	sum := sha256.Sum256([]byte(string(app) + "\x00" + thread))
 	return hex.EncodeToString(sum[:5])
 }
+
+func (e *Engine) alias(thread string) string { return Alias(e.App, thread) }
 
 // has tells whether there is an effect of a type.
 func has[E handover.Effect](effects []handover.Effect) bool {
 	return slices.ContainsFunc(effects, func(eff handover.Effect) bool { _, ok := eff.(E); return ok })
 }
-
-// Alias returns how logs name a thread.
-func (e *Engine) Alias(k messenger.ThreadKey) string { return e.alias(k.String()) }
 
 // callID names the n-th end of a call as an event.
 func callID(f *effect) string { return "call:" + f.ID + ":" + strconv.Itoa(f.Attempts) }

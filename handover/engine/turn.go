@@ -120,7 +120,7 @@ func (t *turn) entry(en entry) {
 	}
 	t.protected(th, en.raw.Body, func() {
 		if en.order != nil {
-			t.obey(th, *en.order, en.raw.ID)
+			t.obey(th, *en.order)
 			return
 		}
 		t.event(th, en.event, false)
