@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"usher/config"
+	"usher/messenger"
+	"usher/messenger/graph"
+)
+
+// fields are what the Page must be subscribed to.
+//
+// https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks
+var fields = []string{ //nolint:gochecknoglobals // a table
+	"messages", "messaging_postbacks", "messaging_handovers", "standby", "message_echoes", "messaging_referrals",
+	"messaging_optins", "messaging_policy_enforcement", "messaging_feedback",
+}
+
+// liveTimeout bounds the whole look.
+const liveTimeout = 30 * time.Second
+
+// errUnhealthy reports that the doctor found something.
+var errUnhealthy = errors.New("not everything is in order: see the lines marked ✖")
+
+// doctor looks at what the settings name, and writes a line for each finding.
+type doctor struct {
+	out  io.Writer
+	sick bool
+}
+
+func (d *doctor) ok(what, found string) { fmt.Fprintf(d.out, "✔ %s: %s\n", what, found) }
+
+func (d *doctor) hint(what, say string) { fmt.Fprintf(d.out, "? %s: %s\n", what, say) }
+
+func (d *doctor) fault(what string, found any, mend string) {
+	d.sick = true
+	fmt.Fprintf(d.out, "✖ %s: %v\n    mend: %s\n", what, found, mend)
+}
+
+// checkLive asks Redis and Meta whether the settings work. It changes nothing.
+func checkLive(ctx context.Context, cfg config.Config, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	d := &doctor{out: out}
+	d.redis(ctx, cfg)
+	for _, p := range cfg.Messenger.Pages {
+		d.page(ctx, cfg, p)
+	}
+	if d.sick {
+		return errUnhealthy
+	}
+	return nil
+}
+
+func (d *doctor) redis(ctx context.Context, cfg config.Config) {
+	what := "Redis at " + cfg.Redis.Server.String()
+	rdb, closeRedis, err := connectRedis(ctx, cfg.Redis, zerolog.Nop())
+	if err != nil {
+		d.fault(what, err, "start it, or correct redis.url")
+		return
+	}
+	defer closeRedis() //nolint:errcheck // only asked
+	store, err := newStore(cfg, rdb)
+	if err == nil {
+		var warnings []string
+		warnings, err = store.Open(ctx)
+		for _, w := range warnings {
+			d.hint(what, w)
+		}
+	}
+	if err != nil {
+		d.fault(what, err, "start it, or correct redis.url")
+		return
+	}
+	d.ok(what, "answers, runs our scripts, and keeps what durability "+cfg.Redis.Durability+" promises")
+}
+
+func (d *doctor) page(ctx context.Context, cfg config.Config, p config.Page) {
+	what := "Page " + p.ID
+	if p.Name != "" {
+		what += " (" + p.Name + ")"
+	}
+	client, err := newGraph(cfg, p)
+	if err != nil {
+		d.fault(what, err, "correct messenger.pages")
+		return
+	}
+	features, err := client.Features(ctx)
+	switch {
+	case errors.Is(err, graph.ErrTokenDead):
+		d.fault(what+", token", err, "generate a new one in the App Dashboard, Messenger > API settings, and set access_token")
+		return
+	case errors.Is(err, graph.ErrPermission):
+		d.fault(what+", token", err, "the token needs pages_messaging and pages_manage_metadata")
+		return
+	case err != nil:
+		d.fault(what+", Graph", err, "see the error; try again")
+		return
+	}
+	d.ok(what+", token", "accepted")
+	d.routing(what, cfg, features)
+	subscriptions, err := client.Subscriptions(ctx)
+	if err != nil {
+		d.fault(what+", subscriptions", err, "the token needs pages_manage_metadata")
+		return
+	}
+	d.subscribed(what, cfg, subscriptions)
+}
+
+// routing says what can be told about Conversation Routing. Which app is the
+// default one no call tells.
+func (d *doctor) routing(what string, cfg config.Config, f graph.Features) {
+	switch {
+	case cfg.Messenger.Routing == "zero_config":
+		d.hint(what+", routing", "messenger.routing is zero_config: taking a thread back is blocked by Meta; choose a default app, and default_app here")
+	case f.HopV2 || f.MessengerMultiApp:
+		d.ok(what+", routing", "Conversation Routing is on")
+	default:
+		d.hint(what+", routing", "Meta does not say that Conversation Routing is on for this Page")
+	}
+	d.hint(what+", default app", "no call tells which app it is: look that it is app "+cfg.Messenger.AppID+
+		", and may take control, at https://www.facebook.com/settings?tab=msgr_conversation_routing")
+	d.hint(what+", automations", "switch off instant replies and away messages in Meta Business Suite: they answer beside the bot")
+}
+
+func (d *doctor) subscribed(what string, cfg config.Config, all []graph.Subscription) {
+	what += ", subscriptions"
+	i := slices.IndexFunc(all, func(s graph.Subscription) bool { return s.App == messenger.AppID(cfg.Messenger.AppID) })
+	if i < 0 {
+		d.fault(what, "the Page is not subscribed to app "+cfg.Messenger.AppID,
+			"App Dashboard, Messenger > API settings > Webhooks: add the subscriptions "+strings.Join(fields, ", "))
+		return
+	}
+	missing := slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return slices.Contains(all[i].Fields, f) })
+	if len(missing) > 0 {
+		d.fault(what, "missing "+strings.Join(missing, ", "), "App Dashboard, Messenger > API settings > Webhooks: add them for this Page")
+		return
+	}
+	d.ok(what, "all there")
+}

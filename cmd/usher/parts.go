@@ -1,0 +1,135 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	stdlog "log" //nolint:depguard // net/http wants one
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"usher/bot"
+	"usher/config"
+	"usher/handover"
+	"usher/handover/engine"
+	"usher/messenger"
+	"usher/messenger/graph"
+)
+
+// newEngine builds the engine from the settings.
+func newEngine(cfg config.Config, store engine.Store, script *bot.Script, log zerolog.Logger, observe func(engine.Line)) (*engine.Engine, error) {
+	pages := make(map[messenger.PageID]engine.Page, len(cfg.Messenger.Pages))
+	for _, p := range cfg.Messenger.Pages {
+		client, err := newGraph(cfg, p)
+		if err != nil {
+			return nil, err
+		}
+		pages[messenger.PageID(p.ID)] = engine.Page{
+			Name: p.Name, Graph: client, Rules: rulesOf(cfg), Script: script, Texts: textsOf(cfg.Handover),
+		}
+	}
+	ignore := make([]messenger.AppID, len(cfg.Messenger.IgnoreApps))
+	for i, id := range cfg.Messenger.IgnoreApps {
+		ignore[i] = messenger.AppID(id)
+	}
+	return engine.New(engine.Options{
+		Store: store, Pages: pages, App: messenger.AppID(cfg.Messenger.AppID), IgnoreApps: ignore,
+		Partitions: cfg.Partitions.Count, Lease: cfg.Partitions.Lease, Renew: cfg.Partitions.Renew, Margin: cfg.Partitions.Margin,
+		CallTimeout: cfg.Outbox.CallTimeout, EchoGrace: cfg.Outbox.EchoGrace, Parallel: cfg.Outbox.Parallel, Attempts: cfg.Outbox.Attempts,
+		StopTimeout: cfg.StopTimeout, Log: log, Observe: observe,
+	})
+}
+
+// newGraph returns the client of one Page.
+func newGraph(cfg config.Config, p config.Page) (*graph.Client, error) {
+	return graph.New(graph.Options{
+		Page: messenger.PageID(p.ID), Token: p.AccessToken.Reveal(), AppSecret: cfg.Messenger.AppSecret[0].Reveal(),
+		BaseURL: cfg.Messenger.GraphURL, Version: cfg.Messenger.GraphVersion, Timeout: cfg.Outbox.CallTimeout,
+	})
+}
+
+// rulesOf returns the rules that the settings make.
+func rulesOf(cfg config.Config) handover.Rules {
+	h := cfg.Handover
+	return handover.Rules{
+		Target: h.TargetApp(), TimeLimit: h.TimeLimit.After, LimitFrom: handover.LimitFrom(h.TimeLimit.From), Reopen: h.Reopen,
+		HandoffKeywords: keys(h.TalkToHuman.Keywords), BackKeywords: keys(h.BackToBot.Keywords),
+		Misunderstandings: h.TalkToHuman.Misunderstandings, HonourRequests: h.TalkToHuman.Requests,
+		ZeroConfig: cfg.Messenger.Routing == "zero_config",
+	}
+}
+
+func keys(words []string) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = bot.Key(w)
+	}
+	return out
+}
+
+// textsOf returns the operator's words.
+func textsOf(h config.Handover) engine.Texts {
+	return engine.Texts{
+		Messages: map[handover.Text]engine.Localized{
+			handover.TextHandoff: engine.Localized(h.Messages.Handoff), handover.TextReopened: engine.Localized(h.Messages.Reopened),
+			handover.TextBack: engine.Localized(h.Messages.Back), handover.TextFailed: engine.Localized(h.Messages.Failed),
+		},
+		Disclosure: engine.Localized(h.Messages.Disclosure), BackButton: h.BackToBot.Button, HandoffButton: h.TalkToHuman.Button,
+	}
+}
+
+// load reads the settings and the script, and refuses placeholders.
+func (p *program) load(file string) (config.Config, *bot.Script, error) {
+	cfg, script, err := p.loadLoosely(file)
+	if err != nil {
+		return cfg, nil, err
+	}
+	return cfg, script, cfg.Ready()
+}
+
+// logger returns the service's logger.
+func (p *program) logger(c config.Log) zerolog.Logger {
+	level, err := zerolog.ParseLevel(c.Level)
+	if err != nil { // validated
+		level = zerolog.InfoLevel
+	}
+	out := p.stderr
+	if c.Format == "console" || (c.Format == "auto" && isTerminal(p.stderr)) {
+		out = zerolog.ConsoleWriter{Out: p.stderr, TimeFormat: "15:04:05.000"}
+	}
+	return zerolog.New(out).Level(level).With().Timestamp().Logger()
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// stdLog gives net/http's complaints (a TLS probe, a client that hung up) to log.
+func stdLog(log zerolog.Logger) *stdlog.Logger {
+	return stdlog.New(log.With().Str("level", "debug").Logger(), "", 0)
+}
+
+// requireToken lets only who bears the token through; "" lets everybody through.
+func requireToken(token string, next http.Handler) http.Handler {
+	if token == "" {
+		return next
+	}
+	want := sha256.Sum256([]byte(token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		got := sha256.Sum256([]byte(given))
+		if !ok || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "bearer token required: private_token", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"usher/bot"
+	"usher/config"
+	"usher/handover/engine"
+	"usher/handover/redisstore"
+	"usher/messenger/webhook"
+)
+
+// serveCommand is `usher serve`.
+func (p *program) serveCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Receive webhooks and answer threads",
+		Long: `Receives Meta's webhooks, answers threads, hands them over and takes them back,
+until it gets SIGINT or SIGTERM. Any number of replicas may share one Redis.`,
+		Example: `  usher serve --config usher.yaml
+  USHER_REDIS_URL=embedded usher serve --config usher.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, script, err := p.load(file)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), cfg, script, p.logger(cfg.Log), nil)
+		},
+	}
+	configFlag(c, &file)
+	return c
+}
+
+// serve runs the service until ctx ends. started, where given, is called with the
+// address of the public listener once it accepts.
+func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerolog.Logger, started func(net.Addr)) (err error) {
+	rdb, closeRedis, err := connectRedis(ctx, cfg.Redis, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeRedis()) }()
+	store, err := openStore(ctx, cfg, rdb, log)
+	if err != nil {
+		return err
+	}
+	eng, err := newEngine(cfg, store, script, log, nil)
+	if err != nil {
+		return err
+	}
+	hook, err := newWebhook(cfg, store, log)
+	if err != nil {
+		return err
+	}
+
+	public, err := listen(ctx, "listen", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	private, err := listen(ctx, "private_listen", cfg.PrivateListen)
+	if err != nil {
+		return errors.Join(err, public.Close())
+	}
+	// First the engine, then the door; at the end the door closes first, so that
+	// what was accepted is decided by who accepted it, where that is quick.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	engineDone := make(chan error, 1)
+	go func() { engineDone <- eng.Run(work) }()
+	servers := []*server{
+		startServer(publicHandler(hook, rdb, log), public, log),
+		startServer(privateHandler(cfg.PrivateToken.Reveal()), private, log),
+	}
+	log.Info().Str("listen", public.Addr().String()).Str("private_listen", private.Addr().String()).
+		Str("redis", cfg.Redis.Server.String()).Str("durability", cfg.Redis.Durability).Int("pages", len(cfg.Messenger.Pages)).
+		Str("version", currentVersion()).Msg("Usher is up")
+	if started != nil {
+		started(public.Addr())
+	}
+
+	select {
+	case <-ctx.Done():
+		log.Info().Msg("Stopping")
+	case err = <-engineDone:
+		engineDone <- nil
+	case err = <-servers[0].failed:
+	case err = <-servers[1].failed:
+	}
+	last, cancel := context.WithTimeout(work, cfg.StopTimeout)
+	defer cancel()
+	for _, s := range servers {
+		err = errors.Join(err, s.http.Shutdown(last))
+	}
+	stop()
+	err = errors.Join(err, <-engineDone)
+	log.Info().Err(err).Msg("Usher is down")
+	return err
+}
+
+// openStore opens the partitions in Redis, and says what Redis does not promise.
+func openStore(ctx context.Context, cfg config.Config, rdb redis.UniversalClient, log zerolog.Logger) (*redisstore.Store, error) {
+	store, err := newStore(cfg, rdb)
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := store.Open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", cfg.Redis.Server, err)
+	}
+	for _, w := range warnings {
+		log.Warn().Str("redis", cfg.Redis.Server.String()).Msg(w)
+	}
+	return store, nil
+}
+
+func newStore(cfg config.Config, rdb redis.UniversalClient) (*redisstore.Store, error) {
+	return redisstore.New(rdb, redisstore.Options{
+		Prefix: cfg.Redis.Prefix, Partitions: cfg.Partitions.Count, Retention: cfg.Redis.Retention,
+		Durability: redisstore.Durability(cfg.Redis.Durability), Replicas: cfg.Redis.Replicas, WaitTimeout: cfg.Redis.WaitTimeout,
+	})
+}
+
+func newWebhook(cfg config.Config, inbox webhook.Inbox, log zerolog.Logger) (*webhook.Handler, error) {
+	secrets := make([]string, len(cfg.Messenger.AppSecret))
+	for i, s := range cfg.Messenger.AppSecret {
+		secrets[i] = s.Reveal()
+	}
+	return webhook.New(webhook.Options{
+		Secrets: secrets, VerifyToken: cfg.Messenger.VerifyToken.Reveal(), Inbox: inbox, Log: log,
+	})
+}
+
+// publicHandler is what the world can reach.
+func publicHandler(hook *webhook.Handler, rdb redis.UniversalClient, log zerolog.Logger) http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	// Nobody's X-Forwarded-For is believed: echo v4 would by default.
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{
+		LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
+			log.Error().Err(err).Bytes("stack", stack).Msg("Handler panicked")
+			return err
+		},
+	}))
+	hook.Register(e)
+	e.GET("/healthz", echo.WrapHandler(http.HandlerFunc(healthz)))
+	e.GET("/readyz", echo.WrapHandler(readyz(rdb)))
+	return e
+}
+
+// healthz says that the process serves.
+func healthz(w http.ResponseWriter, _ *http.Request) {
+	answerJSON(w, http.StatusOK, health{Status: "ok"})
+}
+
+// health is the answer of /healthz and /readyz.
+type health struct {
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// readyTimeout bounds the look at Redis.
+const readyTimeout = time.Second
+
+// readyz says whether deliveries can be stored. It asks neither Graph nor who
+// owns partitions: Meta must not be sent away because of those.
+func readyz(rdb redis.UniversalClient) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+		defer cancel()
+		if err := rdb.Ping(ctx).Err(); err != nil {
+			answerJSON(w, http.StatusServiceUnavailable, health{Status: "not ready", Reason: "Redis does not answer"})
+			return
+		}
+		answerJSON(w, http.StatusOK, health{Status: "ok"})
+	}
+}
+
+func answerJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // whoever asked has gone
+}
+
+// privateHandler is what operators can reach.
+func privateHandler(token string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", healthz)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return requireToken(token, mux)
+}
+
+// server is an HTTP server that runs.
+type server struct {
+	http   *http.Server
+	failed chan error
+}
+
+// Bounds of the listeners: what is slower or larger is not Meta.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 60 * time.Second // a CPU profile takes 30 s
+	idleTimeout       = 60 * time.Second
+	maxHeaderBytes    = 16 << 10
+)
+
+func startServer(h http.Handler, l net.Listener, log zerolog.Logger) *server {
+	s := &server{failed: make(chan error, 1), http: &http.Server{
+		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: stdLog(log),
+	}}
+	go func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
+		}
+	}()
+	return s
+}
+
+// listen opens a listener and names the setting where it cannot.
+func listen(ctx context.Context, setting, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	return l, nil
+}
+
+var _ engine.Store = (*redisstore.Store)(nil)
