@@ -176,6 +176,13 @@ func TestMeaningOfBuiltErrors(t *testing.T) {
 	means(t, &graph.Error{Edge: "messages", Code: 3}, graph.ErrPermission)
 }
 
+// The subcode goes before the code.
+func TestSubcodeGoesFirst(t *testing.T) {
+	t.Parallel()
+	means(t, &graph.Error{Code: 2018300, Subcode: 2018278}, graph.ErrOutsideWindow)
+	means(t, &graph.Error{Code: 190, Subcode: 2018278}, graph.ErrOutsideWindow)
+}
+
 // Words decide for codes 10 and 100 only.
 func TestWordsAreTheLastResort(t *testing.T) {
 	t.Parallel()
@@ -203,7 +210,7 @@ func means(t *testing.T, err, want error) {
 		t.Fatalf("no error, want %v", want)
 	}
 	for _, s := range sentinels {
-		if got := errors.Is(err, s); got != (s == want) {
+		if got := errors.Is(err, s); got != errors.Is(want, s) {
 			t.Errorf("errors.Is(%v, %q) = %v, want %v", err, s, got, !got)
 		}
 	}

@@ -36,20 +36,20 @@ const (
 var canaries = []string{token, appSecret, secretProof}
 
 // newClient returns a client of a server that answers with h.
-func newClient(t testing.TB, h http.HandlerFunc) *graph.Client {
-	t.Helper()
+func newClient(tb testing.TB, h http.HandlerFunc) *graph.Client {
+	tb.Helper()
 	srv := httptest.NewServer(h)
-	t.Cleanup(srv.Close)
-	return clientOf(t, graph.Options{BaseURL: srv.URL, HTTP: srv.Client()})
+	tb.Cleanup(srv.Close)
+	return clientOf(tb, graph.Options{BaseURL: srv.URL, HTTP: srv.Client()})
 }
 
 // clientOf returns a client made of o and what every client needs.
-func clientOf(t testing.TB, o graph.Options) *graph.Client {
-	t.Helper()
+func clientOf(tb testing.TB, o graph.Options) *graph.Client {
+	tb.Helper()
 	o.Page, o.Token, o.AppSecret = page, token, appSecret
 	c, err := graph.New(o)
 	if err != nil {
-		t.Fatalf("New: %v", err)
+		tb.Fatalf("New: %v", err)
 	}
 	return c
 }
@@ -63,11 +63,11 @@ func answer(status int, body string) http.HandlerFunc {
 }
 
 // recorded reads one of Meta's answers.
-func recorded(t testing.TB, name string) string {
-	t.Helper()
+func recorded(tb testing.TB, name string) string {
+	tb.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "..", "testdata", "graph", name+".json"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(b)
 }
@@ -141,7 +141,7 @@ func TestPrintHidesSecrets(t *testing.T) {
 			noCanary(t, fmt.Sprintf(verb, v))
 		}
 	}
-	encoded, err := json.Marshal(c)
+	encoded, err := json.Marshal(map[string]any{"client": c})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,11 +409,11 @@ func TestErrorsQuoteNothing(t *testing.T) {
 		"a_part_of_text": func(w http.ResponseWriter, _ *http.Request, _ string) { quote(w, "message", said[:len(said)-8]) },
 		"only_a_title":   func(w http.ResponseWriter, _ *http.Request, _ string) { quote(w, "message", "what is 'canary title'?") },
 		"as_html": func(w http.ResponseWriter, _ *http.Request, q string) {
-			w.WriteHeader(400)
+			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, q)
 		},
 		"as_a_redirect": func(w http.ResponseWriter, r *http.Request, q string) {
-			http.Redirect(w, r, "/"+token+secretProof, 302)
+			http.Redirect(w, r, "/"+token+secretProof, http.StatusFound)
 			_ = q
 		},
 		"as_status_line": func(w http.ResponseWriter, _ *http.Request, q string) { raw(w, q) },
@@ -461,8 +461,8 @@ func raw(w http.ResponseWriter, text string) {
 	if err != nil {
 		panic(err)
 	}
-	defer conn.Close()
 	_, _ = io.WriteString(conn, text)
+	_ = conn.Close()
 }
 
 // Meta's own words are worth printing when they quote nothing.
@@ -501,6 +501,15 @@ func TestOwner(t *testing.T) {
 				t.Errorf("Owner = %+v, %v, want %+v", got, err, want)
 			}
 		})
+	}
+}
+
+// An error that is null is none.
+func TestNullError(t *testing.T) {
+	t.Parallel()
+	got, err := newClient(t, answer(200, `{"error":null,"data":[]}`)).Owner(t.Context(), ada)
+	if err != nil || !got.Idle {
+		t.Errorf("Owner = %+v, %v, want idle", got, err)
 	}
 }
 

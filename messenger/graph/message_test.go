@@ -20,7 +20,7 @@ func sentBody(t *testing.T, m graph.Message) string {
 	c := clientOf(t, graph.Options{HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		b, err := io.ReadAll(r.Body)
 		body = string(b)
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(sent))}, err
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(sent))}, err
 	})}})
 	if _, err := c.Send(t.Context(), ada, m); err != nil {
 		t.Fatalf("Send: %v", err)
@@ -307,7 +307,7 @@ func BenchmarkSend(b *testing.B) {
 	sent := recorded(b, "sent")
 	c := clientOf(b, graph.Options{HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		_, err := io.Copy(io.Discard, r.Body)
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(sent))}, err
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(sent))}, err
 	})}})
 	m := graph.Message{
 		Text: "Our shop is open from 9 to 17.", Metadata: "e_0123456789abcdef",

@@ -3,12 +3,14 @@ package graph_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -23,12 +25,12 @@ type network struct {
 	serve    func(net.Conn) // the connection is closed when it returns
 	refuse   error          // instead of a connection
 	hang     bool           // until the dial is given up
-	dials    int
-	requests int
+	dials    atomic.Int32
+	requests atomic.Int32
 }
 
 func (n *network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	n.dials++
+	n.dials.Add(1)
 	switch {
 	case n.refuse != nil:
 		return nil, n.refuse
@@ -38,8 +40,8 @@ func (n *network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 	ours, theirs := net.Pipe()
 	go func() {
-		defer theirs.Close()
 		n.serve(theirs)
+		_ = theirs.Close()
 	}()
 	return ours, nil
 }
@@ -59,7 +61,7 @@ func (n *network) after(do func(net.Conn)) *network {
 			return
 		}
 		if _, err = io.Copy(io.Discard, r.Body); err == nil {
-			n.requests++
+			n.requests.Add(1)
 			do(conn)
 		}
 	}
@@ -117,6 +119,17 @@ func TestOutcomeWithoutAnAnswer(t *testing.T) {
 		"cut_in_body_of_error": {network: func() *network {
 			return new(network).after(say("HTTP/1.1 400 Bad\r\nContent-Length: 100\r\n\r\n{\"error"))
 		}, sent: graph.ErrUnknownOutcome},
+		"endless": { // the client stops at its own limit
+			network: func() *network {
+				return new(network).after(func(conn net.Conn) {
+					_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n{")
+					for spaces := strings.Repeat(" ", 1<<16); err == nil; {
+						_, err = io.WriteString(conn, spaces)
+					}
+				})
+			},
+			sent: graph.ErrUnknownOutcome,
+		},
 		"held_in_body": {
 			network: func() *network {
 				return new(network).after(func(conn net.Conn) {
@@ -146,8 +159,8 @@ func TestOutcomeWithoutAnAnswer(t *testing.T) {
 					if took := time.Since(began); took != tt.took {
 						t.Errorf("took %v of virtual time, want %v", took, tt.took)
 					}
-					if n.dials != 1 {
-						t.Errorf("%d connections, want 1: nothing is tried twice here", n.dials)
+					if dials := n.dials.Load(); dials != 1 {
+						t.Errorf("%d connections, want 1: nothing is tried twice here", dials)
 					}
 				})
 			})
@@ -157,14 +170,18 @@ func TestOutcomeWithoutAnAnswer(t *testing.T) {
 
 func TestOutcomeOfUntrustedCertificate(t *testing.T) {
 	t.Parallel()
-	srv := httptest.NewUnstartedServer(answer(200, recorded(t, "sent")))
-	srv.Config.ErrorLog = nil
-	srv.StartTLS()
-	defer srv.Close()
-	transport := &http.Transport{}
+	srv := httptest.NewTLSServer(nil)
+	config := srv.TLS.Clone()
+	srv.Close()
+	n := &network{serve: func(conn net.Conn) { _ = tls.Server(conn, config).HandshakeContext(t.Context()) }}
+	transport := &http.Transport{DialContext: n.dial}
 	defer transport.CloseIdleConnections()
-	c := clientOf(t, graph.Options{BaseURL: srv.URL, HTTP: &http.Client{Transport: transport}})
-	means(t, send(t.Context(), c), graph.ErrTransient)
+	c := clientOf(t, graph.Options{BaseURL: "https://localhost", HTTP: &http.Client{Transport: transport}})
+	err := send(t.Context(), c)
+	means(t, err, graph.ErrTransient)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
+		t.Errorf("error = %v, want it to wrap a CertificateVerificationError", err)
+	}
 }
 
 // A caller that ends a call learns so, unless the deed may be done.
@@ -209,11 +226,11 @@ func TestOutcomeOfCancelledCalls(t *testing.T) {
 					t.Errorf("error = %v, want %v", err, tt.want)
 				}
 				var e *graph.Error
-				if answered := errors.As(err, &e); answered != (tt.want == graph.ErrUnknownOutcome) {
+				if answered := errors.As(err, &e); answered != errors.Is(tt.want, graph.ErrUnknownOutcome) {
 					t.Errorf("error = %#v, want the context's alone unless the outcome is unknown", err)
 				}
-				if tt.ended && n.dials != 0 {
-					t.Errorf("%d connections, want none", n.dials)
+				if dials := n.dials.Load(); tt.ended && dials != 0 {
+					t.Errorf("%d connections, want none", dials)
 				}
 			})
 		})
@@ -247,10 +264,10 @@ func TestPostIsSentOnce(t *testing.T) {
 					return
 				}
 				_, _ = io.Copy(io.Discard, r.Body)
-				if n.requests++; n.requests > 1 {
+				if n.requests.Add(1) > 1 {
 					return
 				}
-				resp := http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(sent)), Body: io.NopCloser(strings.NewReader(sent))}
+				resp := http.Response{StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(sent)), Body: io.NopCloser(strings.NewReader(sent))}
 				if err := resp.Write(conn); err != nil {
 					return
 				}
@@ -262,8 +279,8 @@ func TestPostIsSentOnce(t *testing.T) {
 		}
 		synctest.Wait() // the connection is idle again
 		means(t, send(t.Context(), c), graph.ErrUnknownOutcome)
-		if n.requests != 2 || n.dials != 1 {
-			t.Errorf("%d requests on %d connections, want 2 on 1", n.requests, n.dials)
+		if requests, dials := n.requests.Load(), n.dials.Load(); requests != 2 || dials != 1 {
+			t.Errorf("%d requests on %d connections, want 2 on 1", requests, dials)
 		}
 	})
 }
@@ -330,6 +347,14 @@ func TestOutcomeOfOddAnswers(t *testing.T) {
 			means(t, send(t.Context(), c), tt.sent)
 			means(t, readOwner(t.Context(), c), tt.read)
 		})
+	}
+}
+
+func TestTooLongAnswerIsNamed(t *testing.T) {
+	t.Parallel()
+	err := readOwner(t.Context(), newClient(t, answer(200, strings.Repeat(" ", 1<<20)+`{}`)))
+	if err == nil || !strings.Contains(err.Error(), "longer than 1048576 bytes") {
+		t.Errorf("error = %v, want it to tell the limit", err)
 	}
 }
 
