@@ -234,6 +234,7 @@ func (m *Meta) dispatch(c *call) (any, *GraphError) {
 // fail answers with what went wrong. Unless the call took effect it is recorded
 // as it was answered.
 func (m *Meta) fail(w http.ResponseWriter, c *call, f Failure, record bool) {
+	cut := f.cuts()
 	if f.Status == 0 {
 		f.Status = http.StatusBadRequest
 		if f.Body != "" {
@@ -243,13 +244,13 @@ func (m *Meta) fail(w http.ResponseWriter, c *call, f Failure, record bool) {
 	if record {
 		m.mu.Lock()
 		c.entry.Error = "cut"
-		if !f.cuts() {
+		if !cut {
 			c.entry.Status, c.entry.Code, c.entry.Subcode, c.entry.Error = f.Status, f.Code, f.Subcode, or(f.Message, "failed on purpose")
 		}
 		m.recordCall(c)
 		m.mu.Unlock()
 	}
-	if f.cuts() {
+	if cut {
 		panic(http.ErrAbortHandler) // net/http's way to end a connection without an answer
 	}
 	for name, values := range f.Header {
