@@ -570,6 +570,29 @@ func TestProfileWithoutPermission(t *testing.T) {
 	}
 }
 
+func TestUploadedID(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ json, want string }{
+		"string":         {json: `"1857777774821032"`, want: "1857777774821032"},
+		"number":         {json: `1857777774821032`, want: "1857777774821032"},
+		"beyond_2_to_53": {json: `9007199254740993`, want: "9007199254740993"},
+		"opaque":         {json: `"a_1"`, want: "a_1"},
+		"null":           {json: `null`},
+		"float":          {json: `1.8e15`},
+		"object":         {json: `{}`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClient(t, answer(200, `{"attachment_id":`+tt.json+`}`))
+			got, err := c.Upload(t.Context(), graph.Media{Type: graph.Image, URL: "https://example.com/"})
+			if got != tt.want || errors.Is(err, graph.ErrUnknownOutcome) != (tt.want == "") {
+				t.Errorf("Upload = %q, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestFeaturesNotShown(t *testing.T) {
 	t.Parallel()
 	_, err := newClient(t, answer(200, recorded(t, "features_not_shown"))).Features(t.Context())

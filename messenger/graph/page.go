@@ -97,7 +97,7 @@ func (c *Client) Upload(ctx context.Context, m Media) (string, error) {
 		Attachment wireAttachment `json:"attachment"`
 	}
 	var answer struct {
-		ID json.Number `json:"attachment_id"` // quoted or not
+		ID opaqueID `json:"attachment_id"`
 	}
 	err := c.do(ctx, call{
 		method: http.MethodPost, edge: edgeUpload, path: c.page + "/" + edgeUpload, extra: fetchTimeout,
@@ -109,7 +109,23 @@ func (c *Client) Upload(ctx context.Context, m Media) (string, error) {
 	if err == nil && answer.ID == "" {
 		err = unconfirmed(edgeUpload)
 	}
-	return answer.ID.String(), err
+	return string(answer.ID), err
+}
+
+// opaqueID is an id that Meta sends as a string or as a number.
+type opaqueID string
+
+// UnmarshalJSON reads either; null is no id.
+func (id *opaqueID) UnmarshalJSON(b []byte) error {
+	if b[0] == '"' {
+		return json.Unmarshal(b, (*string)(id))
+	}
+	var n *int64 // digits never pass through a float
+	if err := json.Unmarshal(b, &n); err != nil || n == nil {
+		return err
+	}
+	*id = opaqueID(b)
+	return nil
 }
 
 // Profile is what Meta tells of a customer; any of it may be empty.
