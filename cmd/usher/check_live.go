@@ -88,7 +88,7 @@ func (d *doctor) page(ctx context.Context, cfg config.Config, p config.Page) {
 	if p.Name != "" {
 		what += " (" + p.Name + ")"
 	}
-	client, err := newGraph(cfg, p)
+	client, err := newGraph(cfg, p, nil)
 	if err != nil {
 		d.fault(what, err, "correct messenger.pages")
 		return

@@ -19,15 +19,23 @@ import (
 )
 
 // newEngine builds the engine from the settings.
-func newEngine(cfg config.Config, store engine.Store, script *bot.Script, log zerolog.Logger, observe func(engine.Line)) (*engine.Engine, error) {
+func newEngine(cfg config.Config, store engine.Store, script *bot.Script, log zerolog.Logger) (*engine.Engine, error) {
+	return newEngineWith(cfg, store, script, log, nil, nil)
+}
+
+// newEngineWith builds it with an observer, and with a client that makes the
+// calls to Graph; nil for none and for the usual one.
+func newEngineWith(
+	cfg config.Config, store engine.Store, script *bot.Script, log zerolog.Logger, observe func(engine.Line), client *http.Client,
+) (*engine.Engine, error) {
 	pages := make(map[messenger.PageID]engine.Page, len(cfg.Messenger.Pages))
 	for _, p := range cfg.Messenger.Pages {
-		client, err := newGraph(cfg, p)
+		calls, err := newGraph(cfg, p, client)
 		if err != nil {
 			return nil, err
 		}
 		pages[messenger.PageID(p.ID)] = engine.Page{
-			Name: p.Name, Graph: client, Rules: rulesOf(cfg), Script: script, Texts: textsOf(cfg.Handover),
+			Name: p.Name, Graph: calls, Rules: rulesOf(cfg), Script: script, Texts: textsOf(cfg.Handover),
 		}
 	}
 	ignore := make([]messenger.AppID, len(cfg.Messenger.IgnoreApps))
@@ -42,11 +50,12 @@ func newEngine(cfg config.Config, store engine.Store, script *bot.Script, log ze
 	})
 }
 
-// newGraph returns the client of one Page.
-func newGraph(cfg config.Config, p config.Page) (*graph.Client, error) {
+// newGraph returns the client of one Page; calls are made by client, or the usual
+// one where that is nil.
+func newGraph(cfg config.Config, p config.Page, client *http.Client) (*graph.Client, error) {
 	return graph.New(graph.Options{
 		Page: messenger.PageID(p.ID), Token: p.AccessToken.Reveal(), AppSecret: cfg.Messenger.AppSecret[0].Reveal(),
-		BaseURL: cfg.Messenger.GraphURL, Version: cfg.Messenger.GraphVersion, Timeout: cfg.Outbox.CallTimeout,
+		BaseURL: cfg.Messenger.GraphURL, Version: cfg.Messenger.GraphVersion, Timeout: cfg.Outbox.CallTimeout, HTTP: client,
 	})
 }
 

@@ -58,7 +58,7 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	if err != nil {
 		return err
 	}
-	eng, err := newEngine(cfg, store, script, log, nil)
+	eng, err := newEngine(cfg, store, script, log)
 	if err != nil {
 		return err
 	}

@@ -264,3 +264,23 @@ func (s *Store) Forget(ctx context.Context, key messenger.ThreadKey) error {
 	}
 	return nil
 }
+
+// Backlog returns how many accepted entries wait for their partition's owner,
+// and how many effects wait to be carried out.
+func (s *Store) Backlog(ctx context.Context) (entries, effects int64, err error) {
+	waiting := make([]*redis.IntCmd, 0, 2*len(s.partitions))
+	_, err = s.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i := range s.partitions {
+			waiting = append(waiting, pipe.XLen(ctx, s.partitions[i].in), pipe.HLen(ctx, s.partitions[i].outbox))
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("read backlog: %w", err)
+	}
+	for i := 0; i < len(waiting); i += 2 {
+		entries += waiting[i].Val()
+		effects += waiting[i+1].Val()
+	}
+	return entries, effects, nil
+}
