@@ -108,19 +108,20 @@ func describe(c simulator.Call) string {
 // phone renders a message as a phone shows it, quick replies in brackets, buttons
 // in double ones.
 func phone(c simulator.Call) string {
-	text := c.Text
+	parts := []string{c.Text}
 	for _, card := range c.Cards {
-		text += " ▭ " + card
+		parts = append(parts, "▭ "+card)
 	}
 	if c.Attachment != "" {
-		text += " ⎙ " + c.Attachment
+		parts = append(parts, "⎙ "+c.Attachment)
 	}
 	for _, b := range c.Buttons {
-		text += "  ⟦" + b + "⟧"
+		parts = append(parts, "⟦"+b+"⟧")
 	}
 	for _, q := range c.QuickReplies {
-		text += "  [" + q + "]"
+		parts = append(parts, "["+q+"]")
 	}
+	text := strings.Join(parts, "  ")
 	return strings.ReplaceAll(strings.TrimSpace(text), "\n\n", "  ")
 }
 
@@ -136,7 +137,7 @@ func (o *printer) line(l engine.Line) {
 // says lets the customer write.
 func (p *player) says(ctx context.Context, text string) error {
 	p.out.said(bold, p.name, text)
-	_, err := p.customer.Says(text)
+	_, err := p.customer.Says(text) //nolint:contextcheck // Meta delivers in its own time
 	return p.then(ctx, err)
 }
 
@@ -155,14 +156,14 @@ func (p *player) taps(ctx context.Context, title string) error {
 // agent lets an agent answer in the Page Inbox.
 func (p *player) agent(ctx context.Context, text string) error {
 	p.out.said(yellow, "Agent", text)
-	_, err := p.meta.Agent().Replies(stagePSID, text)
+	_, err := p.meta.Agent().Replies(stagePSID, text) //nolint:contextcheck // Meta delivers in its own time
 	return p.then(ctx, err)
 }
 
 // done lets an agent file the thread as done.
 func (p *player) done(ctx context.Context) error {
 	p.out.said(yellow, "Agent", "clicks Done")
-	return p.then(ctx, p.meta.Agent().Done(stagePSID))
+	return p.then(ctx, p.meta.Agent().Done(stagePSID)) //nolint:contextcheck // Meta delivers in its own time
 }
 
 // later puts the clock forward.

@@ -84,7 +84,7 @@ func startRedis(ctx context.Context, dir string, log zerolog.Logger) (redis.Univ
 	stop := func() error {
 		err := c.Close()
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-		<-exited
+		<-exited                                //nolint:errcheck // it was told to end
 		return err
 	}
 	tick := time.NewTicker(20 * time.Millisecond)

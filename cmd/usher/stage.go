@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,8 +64,8 @@ func openStage(
 	var closers []func() error
 	closeAll := sync.OnceValue(func() error {
 		var errs []error
-		for i := len(closers) - 1; i >= 0; i-- {
-			errs = append(errs, closers[i]())
+		for _, end := range slices.Backward(closers) {
+			errs = append(errs, end())
 		}
 		return errors.Join(errs...)
 	})
@@ -78,8 +79,7 @@ func openStage(
 	if err := mini.Start(); err != nil {
 		return nil, fmt.Errorf("start the Redis in memory: %w", err)
 	}
-	closers = append(closers, func() error { mini.Close(); return nil })
-	closers = append(closers, keepTime(mini, clock))
+	closers = append(closers, func() error { mini.Close(); return nil }, keepTime(mini, clock))
 	rdb := redis.NewClient(&redis.Options{Addr: mini.Addr()})
 	closers = append(closers, rdb.Close)
 	store, err := newStore(cfg, rdb)
@@ -93,7 +93,7 @@ func openStage(
 	if err != nil {
 		return nil, err
 	}
-	meta, err := newMeta(cfg, clock, hook, o.meta)
+	meta, err := newMeta(cfg, clock, hook, o.meta) //nolint:contextcheck // Meta delivers in its own time
 	if err != nil {
 		return nil, err
 	}

@@ -139,12 +139,12 @@ func (o operator) order(ctx context.Context, key messenger.ThreadKey, order engi
 		return err
 	}
 	if order.Command == engine.OrderDelete {
-		return o.await(ctx, func() (bool, error) {
+		return await(ctx, func() (bool, error) {
 			stored, history, _, _, err := o.store.Thread(ctx, key)
 			return stored == nil && len(history) == 0, err
 		})
 	}
-	return o.await(ctx, func() (bool, error) {
+	return await(ctx, func() (bool, error) {
 		_, history, _, _, err := o.store.Thread(ctx, key)
 		if err != nil {
 			return false, err
@@ -161,7 +161,7 @@ func (o operator) order(ctx context.Context, key messenger.ThreadKey, order engi
 }
 
 // await asks done until it says so.
-func (o operator) await(ctx context.Context, done func() (bool, error)) error {
+func await(ctx context.Context, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
 	defer cancel()
 	tick := time.NewTicker(orderPoll)

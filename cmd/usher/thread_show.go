@@ -48,7 +48,8 @@ looks at every key of Redis that is ours: on a large one that takes a while.`,
 const scanLimit = 1_000_000
 
 func (o operator) list(ctx context.Context, limit int, wanted func(handover.Phase) bool) error {
-	out := tabwriter.NewWriter(o.p.stdout, 0, 8, 2, ' ', 0)
+	table := tabwriter.NewWriter(o.p.stdout, 0, 8, 2, ' ', 0)
+	var out io.Writer = table
 	fmt.Fprintln(out, "THREAD\tALIAS\tPHASE\tSINCE\tCAUSE\tUNTIL")
 	listed := 0
 	err := o.store.Threads(ctx, scanLimit, func(key messenger.ThreadKey, body []byte) error {
@@ -64,7 +65,7 @@ func (o operator) list(ctx context.Context, limit int, wanted func(handover.Phas
 	if err != nil {
 		return err
 	}
-	return out.Flush()
+	return table.Flush()
 }
 
 func (o operator) alias(key messenger.ThreadKey) string {
