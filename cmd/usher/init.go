@@ -35,11 +35,6 @@ replaced. Files that exist are never overwritten.`,
 
 func (p *program) initialise(dir string) error {
 	settings, script := filepath.Join(dir, "usher.yaml"), filepath.Join(dir, "bot.yaml")
-	for _, path := range []string{settings, script} { // before anything is written
-		if _, err := os.Lstat(path); err == nil {
-			return exists(path)
-		}
-	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("make the directory: %w", err)
 	}
@@ -47,7 +42,7 @@ func (p *program) initialise(dir string) error {
 		return err
 	}
 	if err := writeNew(script, config.StarterScript(), 0o644); err != nil {
-		return errors.Join(err, os.Remove(settings))
+		return errors.Join(err, os.Remove(settings)) // both or neither
 	}
 	fmt.Fprintf(p.stdout, `Wrote %[1]s and %[2]s. Next:
 
@@ -63,7 +58,7 @@ func (p *program) initialise(dir string) error {
 func writeNew(path string, content []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // the operator names the directory
 	if errors.Is(err, fs.ErrExist) {
-		return exists(path)
+		return usagef("%s exists and is not overwritten: move it away, or name another directory", path)
 	}
 	if err != nil {
 		return fmt.Errorf("write the starter file: %w", err)
@@ -73,8 +68,4 @@ func writeNew(path string, content []byte, mode fs.FileMode) error {
 		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(path))
 	}
 	return nil
-}
-
-func exists(path string) error {
-	return usagef("%s exists and is not overwritten: move it away, or name another directory", path)
 }
