@@ -137,21 +137,51 @@ func keysOf(tb testing.TB, rdb redis.UniversalClient, prefix string) []string {
 	return keys
 }
 
-// dump returns everything under a prefix, as Redis serialises it, with its time
-// to live.
-func dump(tb testing.TB, rdb redis.UniversalClient, prefix string) map[string]string {
+// dump returns everything under a prefix, with the time at which it expires.
+func dump(tb testing.TB, rdb *redis.Client, prefix string) map[string]string {
 	tb.Helper()
+	ctx := tb.Context()
 	all := make(map[string]string)
 	for _, key := range keysOf(tb, rdb, prefix) {
-		value, err := rdb.Dump(tb.Context(), key).Result()
-		if err != nil {
-			tb.Fatal(err)
+		var value any
+		kind, err := rdb.Type(ctx, key).Result()
+		check(tb, err)
+		switch kind {
+		case "string":
+			value, err = rdb.Get(ctx, key).Result()
+		case "hash":
+			value, err = rdb.HGetAll(ctx, key).Result()
+		case "zset":
+			value, err = rdb.ZRangeWithScores(ctx, key, 0, -1).Result()
+		case "list":
+			value, err = rdb.LRange(ctx, key, 0, -1).Result()
+		case "stream":
+			value, err = rdb.XRange(ctx, key, "-", "+").Result()
+		default:
+			tb.Fatalf("%s is a %s", key, kind)
 		}
-		deadline, err := rdb.PExpireTime(tb.Context(), key).Result()
-		if err != nil {
-			tb.Fatal(err)
+		check(tb, err)
+		expires, err := rdb.PExpireTime(ctx, key).Result()
+		check(tb, err)
+		all[key] = fmt.Sprintf("%s %v until %v", kind, value, expires)
+	}
+	return all
+}
+
+// servers are a miniredis and each server there is, by name: each call starts one.
+func servers() map[string]func(tb testing.TB) *redis.Client {
+	all := map[string]func(tb testing.TB) *redis.Client{
+		"miniredis": func(tb testing.TB) *redis.Client {
+			tb.Helper()
+			rdb, _ := mini(tb)
+			return rdb
+		},
+	}
+	for _, server := range redistest.Servers() {
+		all[server] = func(tb testing.TB) *redis.Client {
+			tb.Helper()
+			return dial(tb, redis.Options{Addr: redistest.StartServer(tb, server)})
 		}
-		all[key] = fmt.Sprintf("%q until %v", value, deadline)
 	}
 	return all
 }
@@ -225,23 +255,11 @@ func startCluster(t *testing.T) *redis.ClusterClient {
 		check(t, err)
 		check(t, clients[0].ClusterMeet(t.Context(), host, port).Err())
 	}
-	giveUp := time.NewTimer(30 * time.Second)
-	defer giveUp.Stop()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
 	for _, c := range clients {
-		for {
-			info, err := c.ClusterInfo(t.Context()).Result()
-			check(t, err)
-			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") {
-				break
-			}
-			select {
-			case <-again.C:
-			case <-giveUp.C:
-				t.Fatalf("the cluster is not ready: %s", info)
-			}
-		}
+		until(t, "the cluster is ready", func() bool {
+			info := c.ClusterInfo(t.Context()).Val()
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384")
+		})
 	}
 	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
 	t.Cleanup(func() { _ = cluster.Close() })

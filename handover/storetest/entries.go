@@ -1,4 +1,5 @@
-package storetest //nolint:thelper // these are tests: a failure names their lines
+//nolint:thelper // these are tests: a failure names their lines
+package storetest
 
 import (
 	"fmt"

@@ -1,0 +1,280 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"usher/handover"
+	"usher/handover/redisstore"
+	"usher/handover/storetest/redistest"
+	"usher/messenger"
+)
+
+// acquire returns the lease of a partition.
+func acquire(t *testing.T, store *redisstore.Store, p int, token string) handover.Lease {
+	t.Helper()
+	lease, held, err := store.Acquire(t.Context(), p, token, 20*time.Second)
+	if err != nil || !held {
+		t.Fatalf("Acquire() = %v, %v", held, err)
+	}
+	return lease
+}
+
+// After a restart or a failover Redis knows no script.
+func TestScriptsAreSentAgain(t *testing.T) {
+	t.Parallel()
+	for name, connect := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rdb := connect(t)
+			ctx, store, key := t.Context(), open(t, rdb, limits("a")), threadIn(1, 0)
+			var lease handover.Lease
+			steps := []struct {
+				name string
+				do   func() error
+			}{
+				{"append", func() error {
+					return store.Append(ctx, []messenger.Event{event(key, "a"), event(threadIn(2, 0), "b")})
+				}},
+				{"command", func() error { return store.Command(ctx, key, "c", []byte("{}")) }},
+				{"heartbeat", func() error { _, err := store.Heartbeat(ctx, "me", time.Minute); return err }},
+				{"leave", func() error { return store.Leave(ctx, "me") }},
+				{"acquire", func() (err error) { lease, _, err = store.Acquire(ctx, 1, "owner", time.Minute); return err }},
+				{"renew", func() error { _, err := store.Renew(ctx, []handover.Lease{lease, lease}, time.Minute); return err }},
+				{"read", func() error { _, err := store.Read(ctx, 1, "", 10); return err }},
+				{"commit", func() error { _, err := store.Commit(ctx, whole(lease, key)); return err }},
+				{"release", func() error { return store.Release(ctx, lease, true) }},
+			}
+			for _, step := range steps {
+				check(t, rdb.ScriptFlush(ctx).Err())
+				if err := step.do(); err != nil {
+					t.Errorf("%s after the scripts were flushed: %v", step.name, err)
+				}
+			}
+			if got := rdb.XLen(ctx, "a:{p1}:in").Val(); got != 2 {
+				t.Errorf("%d entries are stored, want 2", got)
+			}
+		})
+	}
+}
+
+// Seen from Redis itself: not a byte of a refused commit is written.
+func TestARefusedCommitWritesNothing(t *testing.T) {
+	t.Parallel()
+	for name, connect := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rdb := connect(t)
+			store, key := open(t, rdb, limits("a")), threadIn(1, 0)
+			lease := acquire(t, store, 1, "owner")
+			_, err := store.Commit(t.Context(), whole(lease, key))
+			check(t, err)
+			check(t, store.Append(t.Context(), []messenger.Event{event(key, "a")}))
+			before := dump(t, rdb, "a")
+			if len(before) != 10 { // nine of the partition, and install
+				t.Fatalf("there are %d keys, want all 10: %v", len(before), before)
+			}
+			refusals := map[string]struct {
+				lease handover.Lease
+				want  error
+			}{
+				"zombie": {handover.Lease{Partition: 1, Token: "zombie", Seq: 1}, handover.ErrLeaseLost},
+				"nobody": {handover.Lease{Partition: 1, Seq: 1}, handover.ErrLeaseLost},
+				"ahead":  {handover.Lease{Partition: 1, Token: "owner", Seq: 2}, handover.ErrStale},
+				"behind": {handover.Lease{Partition: 1, Token: "owner", Seq: 0}, handover.ErrStale},
+			}
+			for name, r := range refusals {
+				c := whole(r.lease, key)
+				c.Put[0].Body, c.Threads[0].Body, c.Cursor = []byte("other"), nil, "9999999999999-0"
+				if _, err := store.Commit(t.Context(), c); !errors.Is(err, r.want) {
+					t.Errorf("commit of %s = %v, want %v", name, err, r.want)
+				}
+				if got := dump(t, rdb, "a"); !reflect.DeepEqual(got, before) {
+					t.Errorf("after the commit of %s there is %v, want %v", name, got, before)
+				}
+			}
+		})
+	}
+}
+
+// A script is not rolled back: what could fail, fails before the first write.
+func TestAKeyOfAnotherTypeStopsEverything(t *testing.T) {
+	t.Parallel()
+	for name, connect := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rdb := connect(t)
+			ctx, key := t.Context(), threadIn(1, 0)
+			for _, name := range []string{"in", "dd", "tm", "ob", "dlq", "ep", "h:" + key.String()} {
+				prefix := newPrefix()
+				store := open(t, rdb, limits(prefix))
+				lease := acquire(t, store, 1, "owner")
+				check(t, rdb.Set(ctx, prefix+":{p1}:"+name, "not ours", 0).Err())
+				before := dump(t, rdb, prefix)
+				if _, err := store.Commit(ctx, whole(lease, key)); !strings.Contains(fmt.Sprint(err), "WRONGTYPE") {
+					t.Errorf("commit where %s is of another type = %v, want WRONGTYPE", name, err)
+				}
+				if name == "in" || name == "dd" {
+					if err := store.Append(ctx, []messenger.Event{event(key, "a")}); !strings.Contains(fmt.Sprint(err), "WRONGTYPE") {
+						t.Errorf("append where %s is of another type = %v, want WRONGTYPE", name, err)
+					}
+				}
+				if got := dump(t, rdb, prefix); !reflect.DeepEqual(got, before) {
+					t.Errorf("where %s is of another type there is %v, want %v", name, got, before)
+				}
+			}
+		})
+	}
+}
+
+// When memory runs out nothing more is accepted, but what was goes on its way,
+// which makes room.
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	rdb := dial(t, redis.Options{Addr: redistest.Start(t)})
+	ctx, store, key := t.Context(), open(t, rdb, limits("a")), threadIn(1, 0)
+	check(t, store.Append(ctx, []messenger.Event{event(key, "a")}))
+	lease := acquire(t, store, 1, "owner")
+	second := acquire(t, store, 2, "owner")
+	entries, err := store.Read(ctx, 1, "", 10)
+	check(t, err)
+
+	check(t, rdb.ConfigSet(ctx, "maxmemory", "1").Err())
+	before := dump(t, rdb, "a")
+	for _, err := range []error{
+		store.Append(ctx, []messenger.Event{event(key, "b"), event(threadIn(3, 0), "c")}),
+		store.Command(ctx, key, "c", []byte("{}")),
+	} {
+		if !redis.IsOOMError(err) {
+			t.Errorf("storing without memory = %v, want OOM", err)
+		}
+	}
+	if got := dump(t, rdb, "a"); !reflect.DeepEqual(got, before) {
+		t.Errorf("without memory there is %v, want %v", got, before)
+	}
+	c := whole(lease, key)
+	c.Cursor = entries.Entries[0].ID
+	if _, err := store.Commit(ctx, c); err != nil {
+		t.Errorf("Commit() without memory = %v", err)
+	}
+	if lost, err := store.Renew(ctx, []handover.Lease{lease}, time.Minute); err != nil || len(lost) > 0 {
+		t.Errorf("Renew() without memory = %v, %v", lost, err)
+	}
+	if _, err := store.Heartbeat(ctx, "me", time.Minute); err != nil {
+		t.Errorf("Heartbeat() without memory = %v", err)
+	}
+	check(t, store.Leave(ctx, "me"))
+	if err := store.Release(ctx, second, true); err != nil {
+		t.Errorf("Release() without memory = %v", err)
+	}
+	if _, held, err := store.Acquire(ctx, 2, "next", time.Minute); err != nil || !held {
+		t.Errorf("Acquire() without memory = %v, %v", held, err)
+	}
+
+	check(t, rdb.ConfigSet(ctx, "maxmemory", "0").Err())
+	check(t, store.Append(ctx, []messenger.Event{event(key, "a"), event(key, "b")}))
+	if got := rdb.XLen(ctx, "a:{p1}:in").Val(); got != 1 {
+		t.Errorf("%d entries wait, want b alone", got)
+	}
+}
+
+// A renewal forgets old ids, but not so many that Redis would stand still.
+func TestForgettingIsBounded(t *testing.T) {
+	t.Parallel()
+	rdb, clock := mini(t)
+	store := open(t, rdb, limits("a"))
+	lease := acquire(t, store, 1, "owner")
+	events := make([]messenger.Event, 1500)
+	for i := range events {
+		events[i] = event(threadIn(1, 0), strconv.Itoa(i))
+	}
+	check(t, store.Append(t.Context(), events))
+	clock.Advance(47 * time.Hour)
+	check(t, store.Append(t.Context(), []messenger.Event{event(threadIn(1, 0), "young")}))
+	clock.Advance(2 * time.Hour)
+	for _, want := range []int64{501, 1, 1} {
+		_, err := store.Renew(t.Context(), []handover.Lease{lease}, time.Minute)
+		check(t, err)
+		if got := rdb.ZCard(t.Context(), "a:{p1}:dd").Val(); got != want {
+			t.Errorf("after a renewal %d ids are known, want %d", got, want)
+		}
+	}
+}
+
+// A thread, its history and nothing else expire.
+func TestTimesToLive(t *testing.T) {
+	t.Parallel()
+	rdb, _ := mini(t)
+	store, key := open(t, rdb, limits("a")), threadIn(1, 0)
+	lease := acquire(t, store, 1, "owner")
+	check(t, store.Append(t.Context(), []messenger.Event{event(key, "a")}))
+	c := whole(lease, key)
+	c.Threads[0].Wake = time.Time{}
+	_, err := store.Commit(t.Context(), c)
+	check(t, err)
+	for _, k := range keysOf(t, rdb, "a") {
+		want := -time.Nanosecond // none
+		if strings.Contains(k, ":t:") || strings.Contains(k, ":h:") {
+			want = 30 * 24 * time.Hour
+		}
+		if got := rdb.PTTL(t.Context(), k).Val(); got != want {
+			t.Errorf("time to live of %s = %v, want %v", k, got, want)
+		}
+	}
+}
+
+// An announcement may be missed while there is no connection, so each connect is
+// told.
+func TestWakesAfterReconnect(t *testing.T) {
+	t.Parallel()
+	rdb := dial(t, redis.Options{Addr: redistest.Start(t)})
+	store := open(t, rdb, limits("a"))
+	ctx, cancel := context.WithCancel(t.Context())
+	heard, ended := make(chan int, 100), make(chan error, 1)
+	go func() { ended <- store.Wakes(ctx, func(p int) { heard <- p }) }()
+	next := func() int {
+		select {
+		case p := <-heard:
+			return p
+		case <-time.After(30 * time.Second):
+			t.Fatal("no announcement came")
+			return 0
+		}
+	}
+	for round := range 3 {
+		if got := next(); got != -1 {
+			t.Fatalf("announcement after connect %d = %d, want -1", round, got)
+		}
+		check(t, store.Append(ctx, []messenger.Event{event(threadIn(round, 0), "a")}))
+		if got := next(); got != round {
+			t.Fatalf("announcement = %d, want %d", got, round)
+		}
+		check(t, rdb.ClientKillByFilter(ctx, "TYPE", "pubsub").Err())
+	}
+	for _, strange := range []string{"64", "x", ""} {
+		if got := next(); got != -1 { // of the last kill, then of the strange ones
+			t.Fatalf("announcement = %d, want -1", got)
+		}
+		check(t, rdb.Publish(ctx, "a:wake", strange).Err())
+	}
+	cancel()
+	check(t, <-ended)
+}
+
+func TestWakesTellsThatTheClientWasClosed(t *testing.T) {
+	t.Parallel()
+	rdb, _ := mini(t)
+	store := open(t, rdb, limits("a"))
+	check(t, rdb.Close())
+	if err := store.Wakes(t.Context(), func(int) {}); err == nil {
+		t.Error("Wakes() = nil, want an error: nobody would be told of anything")
+	}
+}
