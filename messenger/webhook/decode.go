@@ -28,10 +28,13 @@ const (
 // noPage is the Page of what names none: a thread cannot be without.
 const noPage messenger.PageID = "0"
 
-// Bounds of an event's Field and Raw, in bytes.
 const (
+	// Bounds of an event's Field and Raw, in bytes.
 	maxField = 128
 	maxRaw   = 64 << 10
+	// maxRoom bounds the room made for events before they are seen, to as many as
+	// Meta puts into one delivery.
+	maxRoom = 1000
 )
 
 // SyntaxError reports a delivery that is not JSON. Its text tells nothing of the
@@ -127,8 +130,12 @@ func (d *decoder) entry(v value) {
 }
 
 func (d *decoder) list(items value, standby bool) {
+	room := make([]part, 0, 4)
 	for v := range items.elements() {
-		it := item{parts: make([]part, 0, 4)}
+		if cap(d.events) == 0 { // items are of a length, more or less
+			d.events = make([]messenger.Event, 0, min(len(items)/(len(v)+1), maxRoom))
+		}
+		it := item{parts: room}
 		readItem(v, &it)
 		switch {
 		case !v.isObject():

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"usher/messenger"
 	"usher/messenger/webhook"
@@ -77,7 +78,7 @@ func decode(tb testing.TB, body string) []messenger.Event {
 	return events
 }
 
-func lines(tb testing.TB, events []messenger.Event) string {
+func lines(tb rapid.TB, events []messenger.Event) string {
 	tb.Helper()
 	var b bytes.Buffer
 	for _, e := range events {

@@ -96,22 +96,20 @@ func cut(v value) (first, rest value) {
 // quoted returns the length of the string at the start of v.
 func quoted(v value) int {
 	for i := 1; ; i++ {
-		switch v[i] {
-		case '\\':
-			i++
-		case '"':
+		i += strings.IndexByte(string(v[i:]), '"')
+		slashes := 0
+		for v[i-1-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
 			return i + 1
 		}
 	}
 }
 
-// plain returns the length of the number or word at the start of v.
-func plain(v value) int {
-	if n := strings.IndexAny(string(v), ",]} \t\r\n"); n >= 0 {
-		return n
-	}
-	return len(v)
-}
+// plain returns the length of the number or word at the start of v, which stands
+// in an object or an array.
+func plain(v value) int { return strings.IndexAny(string(v), ",]} \t\r\n") }
 
 // field is a member that [value.pick] is to look for.
 type field struct {
