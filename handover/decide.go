@@ -40,7 +40,7 @@ func customerActed(r Rules, s State, e CustomerActed, at time.Time) (State, []Ef
 	switch {
 	case stale(e, at):
 		return s, note(NoteStale)
-	case s.Awaiting == AwaitingTake && isBack && byCustomer(s.Return): // tapped twice
+	case isBack && byCustomer(s.Return): // tapped twice
 		return s, note(NoteOnTheWay)
 	case s.Awaiting != AwaitingNothing:
 		return s, []Effect{Defer{}}
@@ -48,8 +48,8 @@ func customerActed(r Rules, s State, e CustomerActed, at time.Time) (State, []Ef
 		s, closed := becomeBot(s, CauseBufferOver, at)
 		s, effects := customerToBot(r, s, e, at)
 		return s, append(closed, effects...)
-	case s.withPeople() && s.due(at) && !e.Checked && !isBack:
-		s, effects := takeBack(s, CauseTimeLimit, time.Time{}) // the timer is a moment late
+	case s.due(at) && !e.Checked && !isBack: // the time limit is over, the timer a moment late
+		s, effects := takeBack(s, CauseTimeLimit, time.Time{})
 		return s, append(effects, Defer{})
 	}
 	switch s.Phase {
@@ -95,9 +95,6 @@ func elsewhere(r Rules, s State, e CustomerActed, at time.Time) bool {
 // justReturned tells whether e may stem from the time before the bot got the
 // thread back. When the buffer is over nothing comes back: Done did that before.
 func justReturned(s State, e CustomerActed, at time.Time) bool {
-	if s.Since.IsZero() {
-		return false
-	}
 	return (s.Cause != CauseBufferOver && at.Sub(s.Since) < Grace) ||
 		(!e.At.IsZero() && e.At.Before(s.ControlAt.Add(Grace)))
 }
