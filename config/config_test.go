@@ -323,6 +323,9 @@ func TestFaults(t *testing.T) {
 			if err != nil {
 				fmt.Fprintln(&got, err)
 			}
+			if ready := c.Ready(); err != nil && ready != nil {
+				t.Errorf("placeholders are named twice, again by Ready: %v", ready)
+			}
 			text := strings.ReplaceAll(filepath.ToSlash(got.String()), "testdata/faults/"+name+".yaml", "usher.yaml")
 			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
 			if *update {
