@@ -22,6 +22,7 @@ get_started: {say: [STARTED, {image: "https://example.com/a.png"}]}
 shortcuts:
   - {id: menu, keywords: [menu, what can you do], say: MENU}
   - {id: again, keywords: [again], goto: complaint}
+  - {id: way, keywords: [way], goto: hidden}
 rules:
   - {id: hours, keywords: [hours, opening hours], payloads: [HOURS], refs: [hours-mail], say: HOURS}
   - {id: sunday, keywords: [opening hours on sunday, sunday], say: SUNDAY}
@@ -36,6 +37,7 @@ rules:
   - {id: chinese, keywords: [人工客服, 人工], say: CHINESE}
   - {id: first, keywords: [aaa bb], say: FIRST}
   - {id: second, keywords: [bb ccc], say: SECOND}
+  - {id: hidden, say: HIDDEN}
 returned: {say: RETURNED}
 fallback:
   - {say: MISSED 1}
@@ -72,6 +74,7 @@ func TestReply(t *testing.T) {
 		"shortcut":                              {text("What can you do?"), "menu: MENU"},
 		"shortcut_inside_a_text_is_none":        {text("what can you do better"), missed("fallback", "MISSED 1")},
 		"shortcut_to_a_rule":                    {text("again"), "again: COMPLAINT (handoff)"},
+		"rule_that_only_a_goto_leads_to":        {text("way"), "way: HIDDEN"},
 		"exact":                                 {text("PARTY"), "party: PARTY"},
 		"keyword_inside":                        {text("Your hours, please"), "hours: HOURS"},
 		"keyword_is_a_whole_word":               {text("yourhours"), missed("fallback", "MISSED 1")},

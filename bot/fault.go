@@ -84,28 +84,23 @@ func didYouMean(word string, known []string) string {
 	return fmt.Sprintf("did you mean %q?", best)
 }
 
-// distance returns how many letters to insert, delete, replace or swap with their
-// neighbour turn a into b.
+// distance returns how many letters to insert, delete or replace turn a into b.
 func distance(a, b string) int {
-	var before []int
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		next := make([]int, len(b)+1)
-		next[0] = i + 1
+		above := row[0] // to the left of it
+		row[0] = i + 1
 		for j := range len(b) {
-			changed := row[j]
+			changed := above
 			if a[i] != b[j] {
 				changed++
 			}
-			next[j+1] = min(changed, row[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				next[j+1] = min(next[j+1], before[j-1]+1)
-			}
+			above = row[j+1]
+			row[j+1] = min(changed, above+1, row[j]+1)
 		}
-		before, row = row, next
 	}
 	return row[len(b)]
 }

@@ -55,6 +55,8 @@ func TestKey(t *testing.T) {
 		"mark_on_a_symbol_counts": {"≠", "≠"},
 		"cherokee_case":           {"ꮳꮃꭹ ᏣᎳᎩ", "ᏣᎳᎩ ᏣᎳᎩ"},
 		"broken_utf8":             {"caf\xffÉ", "caf e"},
+		"grapheme_joiner":         {"か\u034fな", "かな"},
+		"mark_on_nothing":         {"か \u0301 x", "か x"},
 		"a_heap_of_marks":         {"e" + strings.Repeat("\u0301", 99), "e"},
 	}
 	for name, tt := range tests {
