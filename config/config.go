@@ -92,10 +92,11 @@ type Redis struct {
 	Durability string `yaml:"durability" default:"standard" validate:"oneof=memory standard strict replicated"`
 	// Replicas is how many replicas confirm a write when Durability is replicated.
 	Replicas int `yaml:"replicas" default:"1" validate:"within=1~16"`
-	// WaitTimeout bounds that confirmation. Meta waits 5 s for its answer.
+	// WaitTimeout bounds that confirmation: Meta waits 5 s for its answer, and a
+	// delivery is tried more than once within them.
 	//
 	// https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks
-	WaitTimeout time.Duration `yaml:"wait_timeout" default:"1s" validate:"within=10ms~4s"`
+	WaitTimeout time.Duration `yaml:"wait_timeout" default:"1s" validate:"within=10ms~2s"`
 	// Data is the directory of an embedded server.
 	Data string `yaml:"data" default:"./data" validate:"required"`
 	// Retention is how long a quiet thread is remembered. It is raised to a day
@@ -180,8 +181,8 @@ type Handover struct {
 // TimeLimit is a time and where it counts from. In the file it may be written as
 // the time alone.
 type TimeLimit struct {
-	// After is 0 for no limit.
-	After time.Duration `yaml:"after" default:"12h" validate:"within=0+1m~30d"`
+	// After is 0 for no limit. Seconds are for trying it out.
+	After time.Duration `yaml:"after" default:"12h" validate:"within=0+1s~30d"`
 	// From is the agent's last message, the handoff, or anyone's last message.
 	From string `yaml:"from" default:"agent" validate:"oneof=agent handoff any"`
 }
