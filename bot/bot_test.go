@@ -33,7 +33,7 @@ rules:
   - {id: person, keywords: [person], handoff: true}
   - {id: thanks, keywords: [thanks, 👍], media: [sticker], silent: true}
   - {id: photo, media: [image], say: PHOTO}
-  - {id: thai, keywords: [ราคา], say: THAI}
+  - {id: thai, keywords: [ราคา, กร], say: THAI}
   - {id: chinese, keywords: [人工客服, 人工], say: CHINESE}
   - {id: first, keywords: [aaa bb], say: FIRST}
   - {id: second, keywords: [bb ccc], say: SECOND}
@@ -91,6 +91,7 @@ func TestReply(t *testing.T) {
 		"beyond_2000_characters_nothing_counts": {text(strings.Repeat("é ", 1000) + "hours"), missed("fallback", "MISSED 1")},
 		"up_to_2000_characters_all_counts":      {text(strings.Repeat("é ", 997) + " hours"), "hours: HOURS"},
 		"thai_without_spaces":                   {text("ขอราคาหน่อย"), "thai: THAI"},
+		"thai_with_another_vowel":               {text("กรัม"), missed("fallback", "MISSED 1")},
 		"chinese_without_spaces":                {text("我要找人工客服谢谢"), "chinese: CHINESE"},
 		"chinese_part_of_the_keyword":           {text("转人工"), "chinese: CHINESE"},
 		"emoji_in_a_run":                        {text("👍👍🏿"), "thanks:"},
@@ -380,6 +381,7 @@ rules:
 		"mark":              {"ae\u0301\u0301z", "a…"},
 		"skin_tone":         {"a👋🏽z", "a…"},
 		"joined_emoji":      {"a👩‍💻z", "a…"},
+		"emoji_after_joint": {"👩‍💻zz", "…"},
 		"variant":           {"a❤️z", "a…"},
 		"flag":              {"a🇩🇪z", "a…"},
 		"flag_that_is_left": {"🇩🇪🇫🇷", "🇩🇪…"},
