@@ -219,6 +219,8 @@ func (s *step) turnOf(ask handover.Answer) bot.Turn {
 			switch {
 			case s.ev.Sticker == messenger.LikeSticker:
 				t.Payload = bot.LikeMedia
+			case s.ev.Sticker != "":
+				t.Payload = "sticker" // old ones are still called images
 			case len(s.ev.Attachments) > 0:
 				t.Payload = s.ev.Attachments[0]
 			}
