@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/rs/zerolog"
 
 	"usher/config"
@@ -27,6 +28,9 @@ const (
 // connectRedis returns a client for a server, and what ends it. Nothing is sent
 // yet, but that an embedded server is started.
 func connectRedis(ctx context.Context, c config.Redis, log zerolog.Logger) (redis.UniversalClient, func() error, error) {
+	// Its errors come back to us. It would write them to stderr as well, as text
+	// and a line for each connection.
+	logging.Disable()
 	if c.Server.Kind == config.Embedded {
 		return startRedis(ctx, c.Data, log)
 	}

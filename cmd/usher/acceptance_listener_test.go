@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"usher/handover/storetest/redistest"
+	"usher/messenger"
+)
+
+// What the world outside reaches.
+func TestPublicListener(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newRecorder(t).url)
+	w.env["USHER_PRIVATE_TOKEN"] = "operators-only"
+	r := w.serve(t)
+	const verify = "/webhook?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="
+	tests := map[string]struct {
+		url    string
+		header http.Header
+		status int
+		says   string
+	}{
+		"verify":                  {r.url + verify + testVerify, nil, http.StatusOK, "1158201444"},
+		"verify_with_wrong_token": {r.url + verify + "guessed", nil, http.StatusForbidden, "Forbidden"},
+		"healthz":                 {r.url + "/healthz", nil, http.StatusOK, `{"status":"ok"}` + "\n"},
+		"readyz":                  {r.url + "/readyz", nil, http.StatusOK, `{"status":"ok"}` + "\n"},
+		"no_profiles_in_public":   {r.url + "/debug/pprof/cmdline", nil, http.StatusNotFound, ""},
+		"profiles_need_the_token": {r.private + "/debug/pprof/cmdline", nil, http.StatusUnauthorized, ""},
+		"profiles_and_wrong_token": {
+			r.private + "/debug/pprof/cmdline", http.Header{"Authorization": {"Bearer guessed"}}, http.StatusUnauthorized, "",
+		},
+		"profiles": {r.private + "/debug/pprof/cmdline", http.Header{"Authorization": {"Bearer operators-only"}}, http.StatusOK, os.Args[0]},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			status, body := get(t, tt.url, tt.header)
+			if status != tt.status || !strings.HasPrefix(body, tt.says) {
+				t.Errorf("GET %s is answered %d %q, want %d %q", tt.url, status, body, tt.status, tt.says)
+			}
+		})
+	}
+}
+
+// A delivery over 8 MiB is refused, one just below is not, both signed.
+func TestLongDelivery(t *testing.T) {
+	t.Parallel()
+	graph := newRecorder(t)
+	w := newWorld(t, graph.url)
+	r := w.serve(t)
+	const psid = "7000000000000001"
+	body := live(says(psid, "m_1", "hello"))
+	const limit = 8 << 20
+	for length, want := range map[int]int{limit: http.StatusOK, limit + 1: http.StatusRequestEntityTooLarge} {
+		long := append(bytes.Clone(body), bytes.Repeat([]byte(" "), length-len(body))...)
+		if status := r.post(t, long); status != want {
+			t.Errorf("%d bytes are answered %d, want %d", length, status, want)
+		}
+	}
+	w.settled(t)
+	row{T: t, world: w, graph: graph}.want(psid, sawGreeting)
+}
+
+// While Redis is down nothing is acknowledged, and the reason stands in /readyz.
+// Once it is back, what Meta delivers again is answered, once.
+func TestRedisStops(t *testing.T) {
+	t.Parallel()
+	graph := newRecorder(t)
+	store := startStopper(t)
+	w := newWorldOn(t, store.addr, graph.url)
+	r := w.serve(t)
+	const psid = "7000000000000001"
+	first, second := live(says(psid, "m_1", "hello")), live(says(psid, "m_2", "opening hours"))
+	if status := r.post(t, first); status != http.StatusOK {
+		t.Fatalf("the webhook answers %d, want 200", status)
+	}
+	w.settled(t)
+
+	store.stop(t)
+	if status := r.post(t, second); status != http.StatusServiceUnavailable {
+		t.Errorf("without Redis the webhook answers %d, want 503", status)
+	}
+	if status, body := get(t, r.url+"/readyz", nil); status != http.StatusServiceUnavailable || !strings.Contains(body, "Redis does not answer") {
+		t.Errorf("without Redis /readyz answers %d %s, want 503 and the reason", status, body)
+	}
+	if status, _ := get(t, r.url+"/healthz", nil); status != http.StatusOK {
+		t.Errorf("without Redis /healthz answers %d, want 200: a restart would not help", status)
+	}
+
+	store.start(t)
+	eventually(t, "the delivery is accepted again", func() bool { return r.post(t, second) == http.StatusOK })
+	if status := r.post(t, second); status != http.StatusOK {
+		t.Errorf("the delivery, repeated, is answered %d, want 200", status)
+	}
+	if status := r.post(t, first); status != http.StatusOK {
+		t.Errorf("the first delivery, repeated, is answered %d, want 200", status)
+	}
+	w.settled(t)
+	row{T: t, world: w, graph: graph}.want(psid, sawGreeting, sawHours)
+	if status, body := get(t, r.url+"/readyz", nil); status != http.StatusOK {
+		t.Errorf("with Redis back /readyz answers %d %s, want 200", status, body)
+	}
+}
+
+// stopper is a Redis that can be stopped and started again with what it had.
+type stopper struct {
+	addr, dir string
+	again     *osexec.Cmd
+}
+
+func startStopper(t *testing.T) *stopper {
+	t.Helper()
+	s := &stopper{dir: t.TempDir()}
+	t.Cleanup(func() { // after who uses it
+		if s.again != nil {
+			_ = s.again.Process.Kill() // it may have ended by itself
+			_ = s.again.Wait()
+		}
+	})
+	s.addr = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always", "--dir", s.dir)
+	return s
+}
+
+func (s *stopper) stop(t *testing.T) {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
+	defer c.Close() //nolint:errcheck // its server is gone
+	if err := c.Shutdown(t.Context()).Err(); err != nil { // the end of the connection is its answer
+		t.Fatal(err)
+	}
+	eventually(t, "Redis has stopped", func() bool { return c.Ping(t.Context()).Err() != nil })
+}
+
+func (s *stopper) start(t *testing.T) {
+	t.Helper()
+	_, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.again = osexec.CommandContext(context.WithoutCancel(t.Context()), redistest.Servers()[0], "--bind", "127.0.0.1", "--port", port,
+		"--dir", s.dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
+	if err := s.again.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// build builds the program as it is shipped, and returns its path.
+func build(t *testing.T) string {
+	t.Helper()
+	if _, err := osexec.LookPath("go"); err != nil {
+		t.Skip("no go on PATH to build the program with")
+	}
+	bin := filepath.Join(t.TempDir(), "usher")
+	cmd := osexec.CommandContext(t.Context(), "go", "build", "-o", bin, ".")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// child runs the program as a process of its own, which the test stops.
+func (w *world) child(t *testing.T, bin string) (*replica, *osexec.Cmd) {
+	t.Helper()
+	r := &replica{logs: &notebook{}}
+	cmd := osexec.CommandContext(context.WithoutCancel(t.Context()), bin, "serve", "--config", w.config)
+	for _, pair := range os.Environ() {
+		if !strings.HasPrefix(pair, "USHER_") {
+			cmd.Env = append(cmd.Env, pair)
+		}
+	}
+	for name, value := range w.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	cmd.Stderr = r.logs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it may have ended by itself
+	r.awaitUp(t)
+	return r, cmd
+}
+
+// A SIGTERM under load ends the program cleanly and soon. What it acknowledged is
+// answered, once, by whoever comes next.
+func TestSIGTERMUnderLoad(t *testing.T) {
+	t.Parallel()
+	graph := newRecorder(t)
+	w := newWorld(t, graph.url)
+	bin := build(t)
+	r, cmd := w.child(t, bin)
+
+	// The first calls are held until the program stops, so that some are under way.
+	answer := make(chan struct{})
+	release := sync.OnceFunc(func() { close(answer) })
+	defer release()
+	psid := func(n int64) messenger.PSID { return messenger.PSID(strconv.FormatInt(7000000000001000+n, 10)) }
+	const held = 8
+	for n := range int64(held) {
+		graph.fail(psid(n), fault{hold: answer})
+	}
+	// Customers write until nobody accepts what they write.
+	var customers, accepted atomic.Int64
+	var acknowledged sync.Map
+	var posts sync.WaitGroup
+	for range 4 {
+		posts.Go(func() {
+			for {
+				n := customers.Add(1) - 1
+				body := live(says(psid(n), "m_"+strconv.FormatInt(n, 10), "hello"))
+				status, err := deliver(t.Context(), r.url, body, signed(body))
+				if err != nil {
+					return
+				}
+				if status == http.StatusOK {
+					acknowledged.Store(n, true)
+					accepted.Add(1)
+				}
+			}
+		})
+	}
+	eventually(t, "there is load, and calls are under way", func() bool { return accepted.Load() > 100 && len(graph.of(psid(0))) > 0 })
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the program stops", func() bool { return strings.Contains(r.logs.String(), "Stopping") })
+	release()
+	posts.Wait()
+	if err := wait(t, cmd); err != nil {
+		t.Errorf("after SIGTERM the program ends with %v, want exit code 0\n%s", err, r.logs)
+	}
+
+	w.serve(t) // the next one
+	w.settled(t)
+	for n := range customers.Load() {
+		_, owed := acknowledged.Load(n)
+		if got := len(graph.of(psid(n))); got > 1 || got == 0 && owed {
+			t.Errorf("customer %d is answered %d times; was the message acknowledged: %v", n, got, owed)
+		}
+	}
+}
+
+var errStillRunning = errors.New("still running when stop_timeout was over")
+
+// wait waits for the program's end, for as long as stop_timeout is by default.
+func wait(t *testing.T, cmd *osexec.Cmd) error {
+	t.Helper()
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	select {
+	case err := <-exited:
+		return err
+	case <-ctx.Done():
+		_ = cmd.Process.Kill()
+		return errors.Join(errStillRunning, <-exited)
+	}
+}
