@@ -124,13 +124,17 @@ func vary(d time.Duration) time.Duration {
 	return d - d/5 + rand.N(2*d/5+1)
 }
 
-// settle takes an effect off the outbox.
+// settle takes an effect off the outbox. Only now is its echo remembered: the
+// store takes an effect whose echo it knows for settled.
 func (t *turn) settle(th *thread, f *effect) {
 	th.queue = slices.DeleteFunc(slices.Clone(th.queue), func(g *effect) bool { return g == f })
 	t.p.requeue(th)
 	f.over = true
 	delete(t.put, f)
 	t.commit.Drop = append(t.commit.Drop, f.ID)
+	if f.Echoed {
+		t.commit.Echoed = append(t.commit.Echoed, f.ID)
+	}
 }
 
 // overtake drops answers that are being retried while a handoff waits behind

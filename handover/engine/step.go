@@ -87,20 +87,20 @@ func (s *step) aboutPage() {
 // echoed settles the effect whose words came back; it tells whether the echo is
 // known to be ours by that.
 func (s *step) echoed(id string) bool {
-	s.t.commit.Echoed = append(s.t.commit.Echoed, id)
 	at := slices.IndexFunc(s.th.queue, func(f *effect) bool { return f.ID == id })
 	if at < 0 {
+		s.t.commit.Echoed = append(s.t.commit.Echoed, id)
 		return false
 	}
 	f := s.th.queue[at]
-	switch {
-	case f.says():
+	if !f.Echoed {
+		f.Echoed = true
+		s.t.put[f] = struct{}{}
+	}
+	if f.says() { // of a handoff the words are there; whether control went with them, thread_owner tells
 		s.line.What, s.line.Call, s.line.Outcome = "call", f.String(), "ok, by its echo"
 		s.ended(f, handover.OK, handover.HeldByOther)
 		s.done()
-	case !f.Echoed: // the words are there; whether control went with them, thread_owner tells
-		f.Echoed = true
-		s.t.put[f] = struct{}{}
 	}
 	return true
 }
