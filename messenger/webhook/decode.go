@@ -247,7 +247,6 @@ func (d *decoder) message(e *messenger.Event, it *item, body value) (fault strin
 		e.Kind, e.Payload = messenger.KindQuickReply, m.quickReply.get("payload").text()
 	}
 	e.Text = m.text.text()
-	e.Sticker = m.sticker.text()
 	for a := range m.attachments.elements() {
 		e.Attachments = append(e.Attachments, a.get("type").text())
 		if sticker := a.get("payload").get("sticker_id"); sticker != "" {

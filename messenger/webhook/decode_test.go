@@ -30,6 +30,10 @@ func TestCorpus(t *testing.T) {
 	if len(payloads) < 45 {
 		t.Fatalf("%s has %d payloads, want 45 at least", corpus, len(payloads))
 	}
+	goldens, err := filepath.Glob(filepath.Join(corpus, "*.golden"))
+	if err != nil || len(goldens) > len(payloads) {
+		t.Errorf("%d goldens for %d payloads, %v", len(goldens), len(payloads), err)
+	}
 	for name, body := range payloads {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -155,6 +159,7 @@ const read = `{"sender":{"id":"7001"},"recipient":{"id":"1001"},"timestamp":1458
 // shares it with no other event.
 func TestEventID(t *testing.T) {
 	t.Parallel()
+	with := func(part string) string { return delivery(strings.Replace(read, `"read":{"watermark":1}`, part, 1)) }
 	take := func(item string) string {
 		return strings.Replace(item, `"read":{"watermark":1}`, `"take_thread_control":{"new_owner_app_id":5}`, 1)
 	}
@@ -168,6 +173,10 @@ func TestEventID(t *testing.T) {
 		"channel":                 {a: delivery(read), b: strings.Replace(delivery(read), `"messaging"`, `"standby"`, 1), same: true},
 		"entry_time":              {a: delivery(read), b: strings.Replace(delivery(read), "2999", "3999", 1), same: true},
 		"other_page":              {a: delivery(read), b: strings.Replace(delivery(read), `"id":"1001","time"`, `"id":"1002","time"`, 1)},
+		"text_without_mid":        {a: with(`"message":{"text":"a"}`), b: with(`"message":{"text":"b"}`)},
+		"edits_of_one_mid":        {a: with(`"message_edit":{"mid":"m","text":"a"}`), b: with(`"message_edit":{"mid":"m","text":"b"}`)},
+		"message_and_echo":        {a: with(`"message":{"mid":"m"}`), b: with(`"message":{"mid":"m","is_echo":true}`)},
+		"message_told_otherwise":  {a: with(`"message":{"mid":"m","text":"a"}`), b: with(`"message":{"text":"a","mid":"m","nlp":{}}`), same: true},
 		"other_content":           {a: delivery(read), b: delivery(strings.Replace(read, "1}", "2}", 1))},
 		"control_channel":         {a: delivery(take(read)), b: strings.Replace(delivery(take(read)), `"messaging"`, `"standby"`, 1), same: true},
 		"control_within_a_second": {a: delivery(take(read)), b: delivery(strings.Replace(take(read), "1458692752478", "1458692752", 1)), same: true},
@@ -250,6 +259,7 @@ func TestDecodeHostile(t *testing.T) {
 		"deep_but_legal":        {body: message(`"mid":"m","text":"a","deep":` + nested(9_000)), want: `"text":"a"`},
 		"quotes_and_brackets":   {body: message(`"x":"\\","y":"]}\"{[","mid":"m","text":"a"`), want: `"text":"a"`},
 		"space_everywhere":      {body: strings.NewReplacer("{", " { ", "}", " } ", "[", "\r\n[", "]", "\t]", ":", " : ", ",", " , ").Replace(message(`"mid":"m","text":"a"`)), want: `"text":"a"`},
+		"space_around_an_id":    {body: strings.Replace(message(`"mid":"m","text":"a"`), "7001", " 7001\\t", 1), want: `"psid":"7001"`},
 		"id_with_a_colon":       {body: strings.Replace(message(`"mid":"m","text":"a"`), "7001", "7:1", 1), want: `"field":"sender"`},
 		"id_is_a_float":         {body: strings.Replace(message(`"mid":"m","text":"a"`), `"7001"`, "7e3", 1), want: `"field":"sender"`},
 		"sender_is_a_text":      {body: strings.Replace(message(`"mid":"m","text":"a"`), `{"id":"7001"}`, `"7001"`, 1), want: `"field":"sender"`},

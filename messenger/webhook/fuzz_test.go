@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -23,6 +24,7 @@ var hostile = []string{
 	"", "null", "{}", "[]", `{"object":"page","entry":[null,[],{}]}`,
 	`{"object":"instagram","entry":[{"messaging":[{"message":{"text":"\ud800","text":"\udc00"}}]}]}`,
 	"{\"object\":\"page\",\"entry\":[{\"id\":\"\xff\",\"\xfe\":[]}]}",
+	"{\"object\":\"page\",\"entry\":[{\"messaging\":[{\"sender\":{\"id\":\"1\"},\"message\":{\"quick_reply\":{\"payload\":[\"\xff\"]}}}]}]}",
 	`{"object":"page","entry":[{"id":1e3,"time":"NaN","messaging":[{"sender":{"id":-1},"timestamp":"0x1p40","message":{}}]}]}`,
 }
 
@@ -108,6 +110,9 @@ func checkDecode(t rapid.TB, body []byte) {
 	for _, e := range events {
 		if e.ID == "" || e.Kind == "" || e.Thread.Page == "" || (e.Kind == messenger.KindUnknown) != (e.Raw != "") {
 			t.Errorf("%+v lacks id, kind, Page or what was not understood", e)
+		}
+		if e.At.Location() != time.UTC || e.At.Nanosecond()%int(time.Millisecond) != 0 {
+			t.Errorf("%v is not UTC in milliseconds", e.At)
 		}
 		if e.Thread.PSID == "" && e.Kind != messenger.KindUnknown && e.Kind != messenger.KindAppRoles && e.Kind != messenger.KindPolicy {
 			t.Errorf("%+v is nobody's", e)

@@ -17,8 +17,7 @@ import (
 //
 // encoding/json is not used to take a delivery apart: it matches names whatever
 // their case, so that "Text" overrides "text", and one member of an unexpected
-// type would spoil its neighbours. Here names are exact, of two equal names the
-// last counts, and nothing is copied.
+// type would spoil its neighbours. Here names are exact, and nothing is copied.
 type value string
 
 func (v value) isObject() bool { return v != "" && v[0] == '{' }
@@ -117,7 +116,7 @@ type field struct {
 	to   *value
 }
 
-// pick sets what it finds of the members of an object.
+// pick sets what it finds of the members of an object; of two of one name, the last.
 func (v value) pick(fields ...field) {
 	for name, member := range v.members() {
 		for _, f := range fields {

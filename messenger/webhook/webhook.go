@@ -162,13 +162,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer writes text if all is well, and else no more than what the status means.
 func answer(w http.ResponseWriter, status int, text string) {
-	switch status {
-	case http.StatusOK:
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", retryAfter)
-		fallthrough
-	default:
+	if status != http.StatusOK {
 		text = http.StatusText(status)
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -212,9 +210,9 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (status int, e
 	}
 	large, err := h.read(w, r, buf)
 	defer h.release(buf, large)
-	var tooLong *http.MaxBytesError
+	_, tooLong := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case errors.As(err, &tooLong):
+	case tooLong:
 		return h.refuse(http.StatusRequestEntityTooLarge, "Delivery refused: it is too long")
 	case errors.Is(err, errBusy):
 		return h.refuse(http.StatusServiceUnavailable, "Delivery refused: too many large ones at once")

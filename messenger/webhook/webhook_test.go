@@ -182,27 +182,35 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// Whoever forges deliveries cannot fill the log.
-func TestSignatureLogIsLimited(t *testing.T) {
+// Neither forgers nor an outage can fill the log.
+func TestLogIsLimited(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		h := newHandler(t, webhook.Options{Inbox: &inbox{}, Log: zerolog.New(&log)})
-		forge := func() int {
-			log.Reset()
-			for range 1000 {
-				serve(h, httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader("{}")))
-			}
-			return strings.Count(log.String(), "\n")
-		}
-		if got := forge(); got != 5 {
-			t.Errorf("1000 forged deliveries give %d lines, want 5", got)
-		}
-		<-time.NewTimer(time.Minute + time.Second).C // in the bubble: at once
-		if got := forge(); got != 5 {
-			t.Errorf("1000 more a minute later give %d lines, want 5", got)
-		}
-	})
+	for name, request := range map[string]func() *http.Request{
+		"forged":  func() *http.Request { return httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader("{}")) },
+		"failing": func() *http.Request { return post(delivery(read)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				h := newHandler(t, webhook.Options{Inbox: &inbox{err: errors.New("down")}, Log: zerolog.New(&log)})
+				lines := func() int {
+					log.Reset()
+					for range 1000 {
+						serve(h, request())
+					}
+					return strings.Count(log.String(), "\n")
+				}
+				if got := lines(); got != 5 {
+					t.Errorf("1000 deliveries give %d lines, want 5", got)
+				}
+				<-time.NewTimer(time.Minute + time.Second).C // in the bubble: at once
+				if got := lines(); got != 5 {
+					t.Errorf("1000 more a minute later give %d lines, want 5", got)
+				}
+			})
+		})
+	}
 }
 
 // Signed text that is not JSON is kept; Meta would repeat it for ever otherwise.
@@ -292,16 +300,16 @@ func TestBodyBreaksOff(t *testing.T) {
 	t.Parallel()
 	in := &inbox{}
 	r := post(delivery(read))
-	r.Body = io.NopCloser(io.MultiReader(strings.NewReader(delivery(read)), iotestErr{io.ErrUnexpectedEOF}))
+	r.Body = io.NopCloser(io.MultiReader(strings.NewReader(delivery(read)), brokenReader{io.ErrUnexpectedEOF}))
 	if w := serve(newHandler(t, webhook.Options{Inbox: in}), r); w.Code != http.StatusBadRequest || len(in.events) != 0 {
 		t.Errorf("answer = %d with %d events stored, want 400 and none", w.Code, len(in.events))
 	}
 }
 
-// iotestErr is a reader that fails.
-type iotestErr struct{ err error }
+// brokenReader fails.
+type brokenReader struct{ err error }
 
-func (r iotestErr) Read([]byte) (int, error) { return 0, r.err }
+func (r brokenReader) Read([]byte) (int, error) { return 0, r.err }
 
 // Who cannot have signed is not listened to.
 func TestUnsignedBodyIsNotRead(t *testing.T) {

@@ -127,15 +127,15 @@ func kindOf(name string) (kind messenger.Kind, known bool) {
 //
 // https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events/message-echoes
 type message struct {
-	text, quickReply, attachments, sticker value
-	isEcho, appID, metadata, aiGenerated   value
-	isDeleted, adminText                   value
+	text, quickReply, attachments        value
+	isEcho, appID, metadata, aiGenerated value
+	isDeleted, adminText                 value
 }
 
 func readMessage(v value) (m message) {
 	v.pick(
 		field{"text", &m.text}, field{"quick_reply", &m.quickReply},
-		field{"attachments", &m.attachments}, field{"sticker_id", &m.sticker},
+		field{"attachments", &m.attachments},
 		field{"is_echo", &m.isEcho}, field{"app_id", &m.appID},
 		field{"metadata", &m.metadata}, field{"ai_generated", &m.aiGenerated},
 		field{"is_deleted", &m.isDeleted}, field{"admin_text", &m.adminText},
