@@ -112,5 +112,5 @@ func (k ThreadKey) Partition(n int) int {
 	_, _ = io.WriteString(h, k.String()) // a hash never fails
 	x := h.Sum64()
 	x ^= x >> 32 // FNV's low bits alone spread short keys poorly
-	return int(x % uint64(n))
+	return int(x % uint64(n)) //nolint:gosec // n is a count, and the result below it
 }
