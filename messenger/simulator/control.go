@@ -133,15 +133,16 @@ func (m *Meta) release(t *thread, a *app) *GraphError {
 	return nil
 }
 
-// extend keeps a's control for d from now.
-func (m *Meta) extend(t *thread, a *app, d time.Duration) *GraphError {
+// extend keeps a's control for so many seconds from now.
+func (m *Meta) extend(t *thread, a *app, seconds int) *GraphError {
+	longest := int(maxExtension.Seconds())
 	switch {
 	case m.owner(t) != a.id:
 		return refuse(100, 0, "(#100) calling app is not the thread owner")
-	case d <= 0 || d > maxExtension:
-		return refuse(100, 0, "(#100) Param duration must be between 1 and %d seconds", int(maxExtension.Seconds()))
+	case seconds < 1 || seconds > longest:
+		return refuse(100, 0, "(#100) Param duration must be between 1 and %d seconds", longest)
 	}
-	t.until = m.now().Add(d)
+	t.until = m.now().Add(time.Duration(seconds) * time.Second)
 	return nil
 }
 

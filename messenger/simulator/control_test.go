@@ -77,6 +77,12 @@ func TestHumanAgentSendTakesControlWhereAllowed(t *testing.T) {
 		toInbox(w)
 		w.post("messages", tagged).wantOK(t)
 		w.wantOwner(bot)
+		toInbox(w)
+		w.post("messages", tagged+`,"thread_control":{"control_type":"pass","app_id":"1"}`).want(t, 400, 100, 2018164)
+		w.wantOwner(messenger.PageInbox) // refused as a whole
+		w.OtherApp(desk)
+		w.post("messages", tagged+`,"thread_control":{"control_type":"pass","app_id":"2262510160704936"}`).wantOK(t)
+		w.wantOwner(desk)
 	})
 	t.Run("forbidden", func(t *testing.T) {
 		t.Parallel()
@@ -155,6 +161,35 @@ func TestTakeTellsThePreviousOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantTold(`messaging take bot to desk "mine"`)
+}
+
+func TestRetakeRenewsAndTellsNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, doubt(func(d *simulator.Doubts) { d.RetakeSucceeds = true }))
+	w.says("hello")
+	w.post("take_thread_control", "").wantOK(t)
+	w.told()
+	w.pass(23 * time.Hour)
+	w.post("take_thread_control", "").wantOK(t)
+	w.wantTold()
+	w.pass(23 * time.Hour)
+	w.wantOwner(bot)
+}
+
+func TestActionsFree(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, doubt(func(d *simulator.Doubts) { d.ActionsFree = true }))
+	w.says("hello")
+	toInbox(w)
+	w.post("messages", `"sender_action":"typing_on"`).wantOK(t)
+}
+
+func TestControlMetadataIsLimited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.says("hello")
+	w.post("take_thread_control", `"metadata":"`+strings.Repeat("ü", 1001)+`"`).want(t, 400, 100, 0)
+	w.post("take_thread_control", `"metadata":"`+strings.Repeat("ü", 1000)+`"`).wantOK(t)
 }
 
 func TestTakeTellsAllIfSo(t *testing.T) {
@@ -405,6 +440,12 @@ func TestMessagingWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.send("a reaction opens it", "").wantOK(t)
+	w.post("messages", buttons).wantOK(t)
+	w.pass(day)
+	if _, err := w.Customer(ann).TapsButton("Back to bot"); err != nil {
+		t.Fatal(err)
+	}
+	w.send("so does a tap", "").wantOK(t)
 	w.pass(7 * day)
 	w.post("messages", human).want(t, 400, 10, 2018278)
 	for _, dead := range []string{"ACCOUNT_UPDATE", "CONFIRMED_EVENT_UPDATE", "POST_PURCHASE_UPDATE", "CUSTOMER_FEEDBACK"} {
@@ -422,6 +463,11 @@ func TestZeroConfigLetsEverybodyHearAndAnswer(t *testing.T) {
 	}
 	w.send("two", "").wantOK(t)
 	w.wantTold(`messaging echo of desk "one"`, `messaging echo of bot "two"`)
+	if _, err := w.Agent().Replies(ann, "me too"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantOwner("") // there is no control to take
+	w.told()
 	toInbox(w)
 	w.says("and now?")
 	w.wantTold(`messaging message "and now?"`)

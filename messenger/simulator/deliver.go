@@ -47,7 +47,7 @@ type queue struct {
 func (q *queue) listens() bool { return q.client != nil && len(q.app.fields) > 0 }
 
 func (q *queue) settled(held bool) bool {
-	return !q.busy && q.retry == nil && (held || len(q.waiting) == 0)
+	return !q.busy && (held || len(q.waiting) == 0)
 }
 
 // stop ends the wait for the next attempt.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -28,6 +29,10 @@ func TestWebhookIsVerified(t *testing.T) {
 	w = newWorld(t, func(o *simulator.Options) { o.VerifyToken = "wrong" })
 	if err := w.VerifyWebhook(t.Context()); err == nil {
 		t.Error("a wrong verify token was accepted")
+	}
+	w.Listen(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	if err := w.VerifyWebhook(t.Context()); err == nil {
+		t.Error("a webhook that does not return the challenge was accepted")
 	}
 	w.Listen(nil)
 	if err := w.VerifyWebhook(t.Context()); err == nil {
@@ -273,16 +278,20 @@ func TestBatches(t *testing.T) {
 	if err := w.Agent().Done(ann); err != nil {
 		t.Fatal(err)
 	}
+	w.says("four")
+	if err := w.Agent().MovesToMain(ann); err != nil {
+		t.Fatal(err)
+	}
 	w.wantTold() // held ones do not keep Settle waiting
 	w.ReleaseDeliveries(100)
 	w.wantTold(`messaging message "one"`, `messaging message "two"`, `standby message "three"`,
-		`messaging pass inbox to bot "Pass thread control from Page Inbox"`)
+		`messaging pass inbox to bot "Pass thread control from Page Inbox"`, `messaging message "four"`, `messaging take bot to inbox ""`)
 	var body heardBody
 	if err := json.Unmarshal(w.ear.last(), &body); err != nil {
 		t.Fatal(err)
 	}
-	if len(w.ear.bodies) != 1 || len(body.Entry) != 3 || len(body.Entry[0].Messaging) != 2 {
-		t.Errorf("%d bodies, the last with %d entries, want one with 3, the first with two events", len(w.ear.bodies), len(body.Entry))
+	if len(w.ear.bodies) != 1 || len(body.Entry) != 5 || len(body.Entry[0].Messaging) != 2 {
+		t.Errorf("%d bodies, the last with %d entries, want one with 5: the first with two events, control events alone", len(w.ear.bodies), len(body.Entry))
 	}
 }
 
@@ -333,28 +342,80 @@ func TestDuplicatesAndDisorder(t *testing.T) {
 	}
 }
 
-func TestCloseEndsWhatIsUnderWay(t *testing.T) {
+func TestSettleWaitsForTheDeliveryUnderWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	begun, ended := make(chan struct{}), make(chan struct{})
-	w.Listen(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	begun, answer := make(chan struct{}), make(chan struct{})
+	w.Listen(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(begun)
-		<-r.Context().Done()
-		close(ended)
+		<-answer
 	}))
 	w.says("hello")
 	<-begun
-	w.Close()
-	select {
-	case <-ended:
-	default:
-		t.Error("Close returned before the webhook had ended")
-	}
-	w.Close() // twice is no harm
-	w.says("after")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := w.Settle(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Settle = %v, want canceled: what was said is not delivered", err)
+		t.Errorf("Settle = %v while a delivery is under way, want canceled", err)
+	}
+	close(answer)
+	if err := w.Settle(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseEndsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		t, began := w.t, time.Now()
+		begun, ended := make(chan struct{}), make(chan struct{})
+		w.Listen(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			close(begun)
+			<-r.Context().Done()
+			close(ended)
+		}))
+		w.says("hello")
+		<-begun
+		w.Close()
+		select {
+		case <-ended:
+		default:
+			t.Error("Close returned before the webhook had ended")
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("Close took %v, want it to end the delivery", took)
+		}
+		w.Close() // twice is no harm
+		w.says("after")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := w.Settle(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Settle = %v, want canceled: what was said is not delivered", err)
+		}
+	})
+}
+
+// The timers of a clock of one's own are all stopped, or have run.
+func TestCloseStopsTheTimers(t *testing.T) {
+	t.Parallel()
+	var running atomic.Int32
+	w := newWorld(t, func(o *simulator.Options) {
+		o.Retries = []time.Duration{time.Hour}
+		o.After = func(time.Duration, func()) func() bool {
+			running.Add(1)
+			var once sync.Once
+			return func() bool {
+				once.Do(func() { running.Add(-1) })
+				return true
+			}
+		}
+	})
+	w.ear.status = func() int { return http.StatusServiceUnavailable }
+	w.says("hello")
+	if err := w.Wait(t.Context(), func() bool { return len(w.Deliveries(bot)) == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if n := running.Load(); n != 0 {
+		t.Errorf("%d timers are running after Close, want none", n)
 	}
 }

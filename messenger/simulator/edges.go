@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"strconv"
-	"time"
 
 	"usher/messenger"
 )
@@ -45,10 +44,10 @@ func (m *Meta) releaseEdge(c *call) (any, *GraphError) {
 func (m *Meta) extendEdge(c *call) (any, *GraphError) {
 	return m.onThread(c, func(t *thread) *GraphError {
 		seconds, err := strconv.Atoi(c.params.text("duration"))
-		if err != nil || seconds > int(maxExtension/time.Second) {
-			seconds = 0 // refused below, as what is out of bounds
+		if err != nil {
+			return bad("Param duration must be an integer")
 		}
-		return m.extend(t, c.app, time.Duration(seconds)*time.Second)
+		return m.extend(t, c.app, seconds)
 	})
 }
 

@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -282,5 +284,59 @@ func TestLogIsToldInOrder(t *testing.T) {
 	w.told()
 	if diff := cmp.Diff([]int64{1, 2, 3, 4}, seqs); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+// Customers, agents, apps and readers at once: nothing is lost, nothing comes
+// twice, and each thread's events come in order.
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	const people, texts = 8, 25
+	w := newWorld(t, func(o *simulator.Options) { o.Batch = 10 })
+	w.AllowTake(desk, true)
+	other := w.OtherApp(desk)
+	var wg sync.WaitGroup
+	for i := range people {
+		psid := messenger.PSID(strconv.Itoa(100 + i))
+		wg.Go(func() {
+			for n := range texts {
+				if _, err := w.Customer(psid).Says(strconv.Itoa(n)); err != nil {
+					t.Error(err)
+				}
+				// Whether these two succeed depends on the others.
+				_, _ = w.try("POST", "me/messages", fmt.Sprintf(`{"recipient":{"id":%q},"message":{"text":"x"}}`, psid))
+				_ = other.Take(psid, "")
+				_ = w.Agent().Done(psid)
+				w.Transcript(psid)
+				w.Snapshot()
+			}
+		})
+	}
+	wg.Wait()
+	w.told()
+	for i, e := range w.Snapshot() {
+		if e.Seq != int64(i+1) {
+			t.Fatalf("entry %d has seq %d", i, e.Seq)
+		}
+	}
+	heard := map[messenger.PSID][]messenger.MessageID{}
+	for _, d := range w.Deliveries(bot) {
+		for _, e := range d.Events {
+			if e.Kind == messenger.KindMessage {
+				heard[e.PSID] = append(heard[e.PSID], e.MID)
+			}
+		}
+	}
+	for i := range people {
+		psid := messenger.PSID(strconv.Itoa(100 + i))
+		var said []messenger.MessageID
+		for _, l := range w.Transcript(psid) {
+			if l.From == simulator.FromCustomer {
+				said = append(said, l.MID)
+			}
+		}
+		if diff := cmp.Diff(said, heard[psid]); len(said) != texts || diff != "" {
+			t.Errorf("%s said %d texts, the bot heard otherwise (-said +heard):\n%s", psid, len(said), diff)
+		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -63,6 +64,9 @@ func TestToken(t *testing.T) {
 	if a := get("me/thread_owner?recipient="+string(ann), w.OtherApp(desk).Token()); a.status != 200 {
 		t.Errorf("another app's token: %d", a.status)
 	}
+	if calls := w.Calls(); calls[len(calls)-1].App != desk {
+		t.Errorf("ledger has %+v, want the app whose token it was", calls[len(calls)-1])
+	}
 }
 
 func TestProof(t *testing.T) {
@@ -107,6 +111,13 @@ func TestErrorsAreShapedAsMetas(t *testing.T) {
 	}
 	if _, ok := e["error_subcode"]; ok {
 		t.Errorf("error = %v, want no subcode where there is none", e)
+	}
+	if _, ok := e["is_transient"]; ok {
+		t.Errorf("error = %v, want it not to be transient", e)
+	}
+	w.FailNext("", simulator.Failure{Code: 2})
+	if got := dig(t, w.call("GET", "me", "").body, "error", "is_transient"); got != true {
+		t.Errorf("is_transient = %v for code 2, want true", got)
 	}
 }
 
@@ -457,14 +468,20 @@ func TestUsageIsTold(t *testing.T) {
 			t.Fatalf("call_count after %d calls = %v, want %v", i+1, got, want)
 		}
 	}
-	w.pass(23 * 60 * 60 * 1e9)
+	w.pass(23 * time.Hour)
 	a := w.call("GET", "me", "")
 	a.want(t, 400, 80006, 2446079)
 	if got := usage(a)["estimated_time_to_regain_access"]; got != 61.0 {
 		t.Errorf("regain = %v minutes, want 61", got)
 	}
-	w.pass(60 * 60 * 1e9)
-	w.call("GET", "me", "").wantOK(t)
+	w.Customer("2") // the second customer makes it 400
+	if a := w.call("GET", "me", ""); usage(a)["call_count"] != 51.0 {
+		t.Errorf("usage = %v, want 51 %% of 400", usage(a))
+	}
+	w.pass(time.Hour)
+	if a := w.call("GET", "me", ""); usage(a)["call_count"] != 1.0 {
+		t.Errorf("usage on the next day = %v, want 1 %%", usage(a))
+	}
 }
 
 func TestLedger(t *testing.T) {

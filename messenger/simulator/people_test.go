@@ -2,6 +2,7 @@ package simulator_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,29 @@ func TestAgentReplyInAnIdleThreadIsHeardOnStandbyOnly(t *testing.T) {
 	}
 	w.wantOwner(messenger.PageInbox)
 	w.wantTold(`standby echo of inbox "Tom here"`)
+}
+
+func TestAgentReplyRenewsControl(t *testing.T) {
+	t.Parallel()
+	for name, customersOnly := range map[string]bool{"by_default": false, "not_if_customers_only": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, doubt(func(d *simulator.Doubts) { d.OnlyCustomersRenew = customersOnly }))
+			w.says("hello")
+			for range 2 {
+				if _, err := w.Agent().Replies(ann, "Tom here"); err != nil {
+					t.Fatal(err)
+				}
+				w.wantOwner(messenger.PageInbox)
+				w.pass(23 * time.Hour)
+			}
+			if customersOnly {
+				w.wantOwner("")
+			} else {
+				w.wantOwner(messenger.PageInbox)
+			}
+		})
+	}
 }
 
 func TestAgentAnswersForSevenDays(t *testing.T) {
@@ -126,6 +150,13 @@ func TestOwnButtonComesBackOnMessagingWhoeverHasControl(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantTold(`messaging postback "Back to bot" BACK`)
+	w.post("take_thread_control", "").wantOK(t)
+	w.post("messages", strings.Replace(buttons, `"BACK"`, `"NEWER"`, 1)).wantOK(t)
+	w.told()
+	if _, err := w.Customer(ann).TapsButton("Back to bot"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTold(`messaging postback "Back to bot" NEWER`)
 	if _, err := w.Customer(ann).TapsButton("Help"); !errors.Is(err, simulator.ErrLink) {
 		t.Errorf("tap a link = %v, want ErrLink", err)
 	}

@@ -287,9 +287,10 @@ func (m *Meta) spend() *GraphError {
 	return nil
 }
 
-// usage is the share of the allowed calls that were made, in percent.
+// usage is the share of the allowed calls that were made, in percent, rounded up.
 func (m *Meta) usage() int {
-	return (100*m.rate.calls + callsPerCustomer - 1) / (callsPerCustomer * max(1, len(m.threads)))
+	allowed := callsPerCustomer * max(1, len(m.threads))
+	return (100*m.rate.calls + allowed - 1) / allowed
 }
 
 // writeUsage sets the header that tells the share. Times are not simulated: zero.
