@@ -111,6 +111,6 @@ func (k ThreadKey) Partition(n int) int {
 	h := fnv.New64a()
 	_, _ = io.WriteString(h, k.String()) // a hash never fails
 	x := h.Sum64()
-	x ^= x >> 32 // FNV's low bits alone spread short keys poorly
+	x ^= x >> 32              // FNV's low bits alone spread short keys poorly
 	return int(x % uint64(n)) //nolint:gosec // n is a count, and the result below it
 }
