@@ -303,6 +303,11 @@ func (d *decoder) add(e messenger.Event, name string, raw value) {
 	switch {
 	case e.MID != "" && isMessage(e.Kind):
 		e.ID = string(e.Kind) + ":" + string(e.MID)
+		if e.Kind == messenger.KindPostback && e.Payload == "" {
+			// Standby strips the payload. Should that telling come first, it must not
+			// stand in the way of the one that has it: it may be the way back.
+			e.ID += ":bare"
+		}
 	case isControl(e.Kind):
 		e.ID = controlID(&e)
 	default:

@@ -352,3 +352,24 @@ func TestWriteLineFails(t *testing.T) {
 type fullDisk struct{ err error }
 
 func (d fullDisk) Write([]byte) (int, error) { return 0, d.err }
+
+// A postback that standby tells without its payload is not taken for the one with
+// it, whichever comes first; each is still only once.
+func TestStrippedPostbackIsAnotherEvent(t *testing.T) {
+	t.Parallel()
+	ids := map[string]bool{}
+	for _, part := range []string{
+		`"standby":[{"sender":{"id":"2"},"recipient":{"id":"1"},"timestamp":1458692752478,"postback":{"mid":"m_1","title":"Back to bot"}}]`,
+		`"messaging":[{"sender":{"id":"2"},"recipient":{"id":"1"},"timestamp":1458692752478,"postback":{"mid":"m_1","title":"Back to bot","payload":"P"}}]`,
+		`"standby":[{"sender":{"id":"2"},"recipient":{"id":"1"},"timestamp":1458692752478,"postback":{"mid":"m_1","title":"Back to bot","payload":"P"}}]`,
+	} {
+		events, err := webhook.Decode([]byte(`{"object":"page","entry":[{"id":"1","time":1,` + part + `}]}`))
+		if err != nil || len(events) != 1 {
+			t.Fatalf("Decode() = %v, %v", events, err)
+		}
+		ids[events[0].ID] = true
+	}
+	if len(ids) != 2 {
+		t.Errorf("ids = %v, want one without payload and one with it, whatever the channel", ids)
+	}
+}
