@@ -35,8 +35,9 @@ const (
 type Event struct {
 	// ID identifies the event for deduplication: the kind and mid of a message,
 	// quick reply, postback or echo; the page, person, kind, owners and second of
-	// a control event; a hash of the raw item for all else. The channel is never
-	// part of it.
+	// a control event; a hash of the raw item for all else. A postback told without
+	// its payload is another event than the one with it. The channel is never part
+	// of it.
 	ID     string    `json:"id"`
 	Thread ThreadKey `json:"thread"` // PSID is empty for app roles and policy
 	Kind   Kind      `json:"kind"`
