@@ -95,8 +95,8 @@ func (d Doubts) withDefaults() Doubts {
 
 // What Meta fixes.
 const (
-	// controlLapses after this much inactivity, and the messaging window is open
-	// for as long after the customer's last act.
+	// Control lapses after a day of inactivity, and the messaging window is open for
+	// a day after the customer's last act.
 	day = 24 * time.Hour
 	// maxExtension is also how long a person may answer by the human agent tag.
 	maxExtension = 7 * day

@@ -1,6 +1,7 @@
 package simulator_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -254,23 +255,41 @@ func TestCutOverHTTP(t *testing.T) {
 	}
 }
 
-func TestClientReportsThatItWrote(t *testing.T) {
+func TestClientReportsWhetherItWrote(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	var headers, request bool
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-		WroteHeaders: func() { headers = true },
-		WroteRequest: func(i httptrace.WroteRequestInfo) { request = i.Err == nil },
-	})
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://graph.example/me", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.do(req); err != nil {
-		t.Fatal(err)
-	}
-	if !headers || !request {
-		t.Errorf("wrote headers %v, request %v, want both", headers, request)
+	for name, tt := range map[string]struct {
+		cancelled bool
+		want      []string
+	}{
+		"written":            {want: []string{"get conn", "got conn", "wrote headers", "wrote request"}},
+		"cancelled_too_soon": {cancelled: true, want: []string{"get conn"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			var got []string
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if tt.cancelled {
+				cancel()
+			}
+			ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+				GetConn:      func(string) { got = append(got, "get conn") },
+				GotConn:      func(httptrace.GotConnInfo) { got = append(got, "got conn") },
+				WroteHeaders: func() { got = append(got, "wrote headers") },
+				WroteRequest: func(httptrace.WroteRequestInfo) { got = append(got, "wrote request") },
+			})
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://graph.example/me", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.do(req); (err != nil) != tt.cancelled {
+				t.Errorf("error = %v, want one: %v", err, tt.cancelled)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("trace (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

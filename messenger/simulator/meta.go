@@ -1,9 +1,9 @@
 // Package simulator is a stateful stand-in for Meta: one Page, its customers and
 // agents, the apps connected to it, the Graph API that those apps call and the
 // webhooks that they are sent. It is what tests, the demo and load runs talk to
-// instead of Facebook, and it keeps a [Ledger] of what truly happened, as an
-// independent witness: it shares no code with the receiver and the client that
-// it examines.
+// instead of Facebook, and it keeps a ledger of what truly happened, see [Entry],
+// as an independent witness: it shares no code with the receiver and the client
+// that it examines.
 //
 //	meta, err := simulator.New(simulator.Options{App: app, AppSecret: secret, Page: page, PageToken: token})
 //	meta.Listen(bot)                       // webhooks to the bot, an http.Handler
@@ -78,7 +78,8 @@ type Options struct {
 	// EnforceRate refuses calls over 200 for each customer in 24 h with code
 	// 80006. The usage headers tell the share in any case.
 	EnforceRate bool
-	Doubts      Doubts
+	// Doubts are switches for what Meta leaves open.
+	Doubts Doubts
 
 	// Batch is how many waiting events one delivery may carry, 1 to 1000.
 	// Defaults to 1.

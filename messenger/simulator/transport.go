@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +13,9 @@ import (
 
 // Client returns a client whose requests are answered by m in this process,
 // whatever their host: no socket is used, so that it works in a
-// [testing/synctest] bubble. It reports WroteHeaders and WroteRequest to an
-// [httptrace.ClientTrace]; an answer that is lost is [io.ErrUnexpectedEOF].
+// [testing/synctest] bubble. It reports GetConn, GotConn (without a Conn),
+// WroteHeaders and WroteRequest to an [httptrace.ClientTrace]; an answer that is
+// lost is [io.ErrUnexpectedEOF].
 func (m *Meta) Client() *http.Client { return &http.Client{Transport: &transport{handler: m}} }
 
 // transport hands requests to a handler as a server would.
@@ -33,16 +35,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	ctx := req.Context()
-	if err := ctx.Err(); err != nil {
+	if err := written(ctx, req.URL.Host); err != nil {
 		return nil, err
-	}
-	if trace := httptrace.ContextClientTrace(ctx); trace != nil {
-		if trace.WroteHeaders != nil {
-			trace.WroteHeaders()
-		}
-		if trace.WroteRequest != nil {
-			trace.WroteRequest(httptrace.WroteRequestInfo{})
-		}
 	}
 	in := req.Clone(ctx)
 	in.Body, in.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -83,6 +77,31 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: out.sent,
 		Body: io.NopCloser(&out.body), ContentLength: int64(out.body.Len()), Request: req,
 	}, nil
+}
+
+// written tells a trace what net/http would, up to the written request. A
+// request whose context has ended gets no connection.
+func written(ctx context.Context, host string) error {
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace == nil {
+		trace = &httptrace.ClientTrace{}
+	}
+	if trace.GetConn != nil {
+		trace.GetConn(host)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{})
+	}
+	if trace.WroteHeaders != nil {
+		trace.WroteHeaders()
+	}
+	if trace.WroteRequest != nil {
+		trace.WroteRequest(httptrace.WroteRequestInfo{})
+	}
+	return nil
 }
 
 // response is what a handler wrote.
