@@ -14,23 +14,31 @@ import (
 
 // checkCommand is `usher check`.
 func (p *program) checkCommand() *cobra.Command {
-	var file string
+	file, live := "", false
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Name every fault of the settings and the script",
 		Long: `Reads the settings and the script and names all that is wrong with them at once,
 each with its place, and the placeholders that still stand. Nothing is started
-and nobody is asked.`,
+and nobody is asked.
+
+With --live, where nothing is wrong, Redis and Meta are asked whether the settings
+work: ✔ is in order, ✖ is not and is followed by its mend, ? is for you to look at.
+Nothing is changed at Meta, and nobody is written to.`,
 		Example: `  usher check
-  usher check --config mypage/usher.yaml
+  usher check --config mypage/usher.yaml --live
   USHER_REDIS_DURABILITY=strict usher check`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := p.check(file)
-			return err
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := p.check(file)
+			if err != nil || !live {
+				return err
+			}
+			return checkLive(cmd.Context(), cfg, p.stdout)
 		},
 	}
 	configFlag(c, &file)
+	c.Flags().BoolVar(&live, "live", false, "ask Redis and Meta too")
 	return c
 }
 

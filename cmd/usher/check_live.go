@@ -40,12 +40,17 @@ func (d *doctor) ok(what, found string) { fmt.Fprintf(d.out, "✔ %s: %s\n", wha
 
 func (d *doctor) hint(what, say string) { fmt.Fprintf(d.out, "? %s: %s\n", what, say) }
 
+// fault tells what is wrong, and its mend where found does not say it already.
 func (d *doctor) fault(what string, found any, mend string) {
 	d.sick = true
-	fmt.Fprintf(d.out, "✖ %s: %v\n    mend: %s\n", what, found, mend)
+	fmt.Fprintf(d.out, "✖ %s: %v\n", what, found)
+	if mend != "" {
+		fmt.Fprintf(d.out, "    mend: %s\n", mend)
+	}
 }
 
-// checkLive asks Redis and Meta whether the settings work. It changes nothing.
+// checkLive asks Redis and Meta whether the settings work. It changes nothing, but
+// that a Redis that is new to us is prepared, as usher serve would.
 func checkLive(ctx context.Context, cfg config.Config, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
@@ -63,24 +68,49 @@ func checkLive(ctx context.Context, cfg config.Config, out io.Writer) error {
 func (d *doctor) redis(ctx context.Context, cfg config.Config) {
 	what := "Redis at " + cfg.Redis.Server.String()
 	rdb, closeRedis, err := connectRedis(ctx, cfg.Redis, zerolog.Nop())
+	if errors.Is(err, errInUse) {
+		d.ok(what, "a running usher has it")
+		return
+	}
 	if err != nil {
 		d.fault(what, err, "start it, or correct redis.url")
 		return
 	}
 	defer closeRedis() //nolint:errcheck // only asked
-	store, err := newStore(cfg, rdb)
-	if err == nil {
-		var warnings []string
-		warnings, err = store.Open(ctx)
-		for _, w := range warnings {
-			d.hint(what, w)
-		}
-	}
-	if err != nil {
+	if err := rdb.Ping(ctx).Err(); err != nil {
 		d.fault(what, err, "start it, or correct redis.url")
 		return
 	}
-	d.ok(what, "answers, runs our scripts, and keeps what durability "+cfg.Redis.Durability+" promises")
+	store, err := newStore(cfg, rdb)
+	if err != nil {
+		d.fault(what, err, "")
+		return
+	}
+	warnings, err := store.Open(ctx)
+	for _, w := range warnings {
+		d.hint(what, w)
+	}
+	for _, err := range each(err) {
+		d.fault(what, err, "")
+	}
+	if err == nil {
+		d.ok(what, "answers, runs our scripts, and fits redis.durability "+cfg.Redis.Durability+" as far as it tells")
+	}
+}
+
+// each takes joined errors apart.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, each(e)...)
+		}
+		return all
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 func (d *doctor) page(ctx context.Context, cfg config.Config, p config.Page) {
@@ -101,8 +131,11 @@ func (d *doctor) page(ctx context.Context, cfg config.Config, p config.Page) {
 	case errors.Is(err, graph.ErrPermission):
 		d.fault(what+", token", err, "the token needs pages_messaging and pages_manage_metadata")
 		return
+	case errors.Is(err, graph.ErrBadParameter), errors.Is(err, graph.ErrNoSuchPerson):
+		d.fault(what, err, "is the id that of the Page which the access_token belongs to?")
+		return
 	case err != nil:
-		d.fault(what+", Graph", err, "see the error; try again")
+		d.fault(what+", Graph", err, "look at messenger.graph_url and at the network's way out, and try again")
 		return
 	}
 	d.ok(what+", token", "accepted")

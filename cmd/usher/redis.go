@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -47,8 +49,12 @@ func connectRedis(ctx context.Context, c config.Redis, log zerolog.Logger) (redi
 	return client, client.Close, nil
 }
 
-// errNoServer reports that there is no server to embed.
-var errNoServer = errors.New("redis.url is embedded, but neither redis-server nor valkey-server is on PATH: install one, or name a running Redis in redis.url")
+var (
+	// errNoServer reports that there is no server to embed.
+	errNoServer = errors.New("redis.url is embedded, but neither redis-server nor valkey-server is on PATH: install one, or name a running Redis in redis.url")
+	// errInUse reports that another process has the embedded server.
+	errInUse = errors.New("another usher runs on this embedded Redis: several need a Redis of their own, named in redis.url")
+)
 
 // startRedis starts a server of our own, with an append-only file in dir. It
 // listens on a socket in dir alone.
@@ -59,28 +65,31 @@ func startRedis(ctx context.Context, dir string, log zerolog.Logger) (redis.Univ
 			return nil, nil, errNoServer
 		}
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	data, err := filepath.Abs(dir)
+	if err == nil {
+		err = os.MkdirAll(data, 0o700)
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("make %s for the embedded Redis: %w", dir, err)
 	}
-	dir, err = filepath.Abs(dir)
-	if err != nil {
-		return nil, nil, fmt.Errorf("find %s for the embedded Redis: %w", dir, err)
-	}
-	socket := filepath.Join(dir, "redis.sock")
+	socket := filepath.Join(data, "redis.sock")
 	if len(socket) > 100 { // the kernel's bound is 108
 		return nil, nil, fmt.Errorf("%s is too long a path for a socket: choose a shorter redis.data", socket) //nolint:err113 // shown once, to a person
 	}
+	if err := endOrphan(ctx, socket); err != nil {
+		return nil, nil, fmt.Errorf("embedded Redis in %s: %w", data, err)
+	}
 	// The server outlives ctx: it must serve the drain, and is ended by stop.
 	cmd := osexec.CommandContext(context.WithoutCancel(ctx), path, //nolint:gosec // found on PATH by name
-		"--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", dir,
+		"--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", data,
 		"--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
-		"--daemonize", "no", "--logfile", filepath.Join(dir, "redis.log"))
+		"--daemonize", "no", "--logfile", filepath.Join(data, "redis.log"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us: we still need Redis
 	if err := cmd.Start(); err != nil {
 		return nil, nil, fmt.Errorf("start %s: %w", path, err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	exited := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(exited) }() // its log tells more than its exit code
 	c := redis.NewClient(&redis.Options{
 		Network: "unix", Addr: socket, DialTimeout: redisDialTimeout, ReadTimeout: redisCallTimeout,
 		WriteTimeout: redisCallTimeout, ContextTimeoutEnabled: true, PoolSize: 64,
@@ -88,23 +97,67 @@ func startRedis(ctx context.Context, dir string, log zerolog.Logger) (redis.Univ
 	stop := func() error {
 		err := c.Close()
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-		<-exited                                //nolint:errcheck // it was told to end
+		<-exited
 		return err
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
+	if err := awaitRedis(ctx, c, exited); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("embedded Redis: %w: see %s", err, filepath.Join(data, "redis.log")), stop())
+	}
+	log.Info().Str("data", data).Msg("Embedded Redis started")
+	return c, stop, nil
+}
+
+// endOrphan ends the server that an usher which crashed has left behind: two on
+// the same files would spoil them. One that somebody else uses is left alone.
+func endOrphan(ctx context.Context, socket string) error {
+	// One connection, so that it finds itself alone in the list.
+	c := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, PoolSize: 1, MaxRetries: -1, DialerRetries: 1})
+	defer c.Close() //nolint:errcheck // nothing depends on it
+	clients, err := c.ClientList(ctx).Result()
+	refused, ok := errors.AsType[*net.OpError](err)
+	switch {
+	case ok && refused.Op == "dial":
+		return nil // nobody is there, as it should be
+	case err != nil:
+		return fmt.Errorf("ask who uses it: %w", err)
+	case strings.Count(clients, "\n") > 1:
+		return errInUse
+	}
+	if err := c.Shutdown(ctx).Err(); err != nil {
+		return fmt.Errorf("end the server left behind: %w", err)
+	}
+	return nil
+}
+
+var (
+	errEnded    = errors.New("it ended at once")
+	errNoAnswer = errors.New("it does not answer")
+)
+
+// answerWithin bounds the start of a server that says nothing.
+const answerWithin = 10 * time.Second
+
+// awaitRedis returns once the server answers. While it loads its data it takes the
+// time that it needs.
+func awaitRedis(ctx context.Context, c *redis.Client, exited <-chan struct{}) error {
+	tick, deadline := time.NewTicker(20*time.Millisecond), time.NewTimer(answerWithin)
 	defer tick.Stop()
-	for deadline := time.NewTimer(10 * time.Second); ; {
-		if c.Ping(ctx).Err() == nil {
-			log.Info().Str("data", dir).Msg("Embedded Redis started")
-			return c, stop, nil
+	defer deadline.Stop()
+	for {
+		err := c.Ping(ctx).Err()
+		if err == nil {
+			return nil
+		}
+		if redis.HasErrorPrefix(err, "LOADING") {
+			deadline.Reset(answerWithin)
 		}
 		select {
-		case err := <-exited:
-			return nil, nil, fmt.Errorf("embedded Redis ended at once (%w): see %s", err, filepath.Join(dir, "redis.log"))
+		case <-exited:
+			return errEnded
 		case <-ctx.Done():
-			return nil, nil, errors.Join(ctx.Err(), stop())
+			return ctx.Err()
 		case <-deadline.C:
-			return nil, nil, errors.Join(fmt.Errorf("embedded Redis does not answer: see %s", filepath.Join(dir, "redis.log")), stop()) //nolint:err113 // shown once, to a person
+			return errNoAnswer
 		case <-tick.C:
 		}
 	}

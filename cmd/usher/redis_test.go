@@ -1,14 +1,18 @@
 package main
 
 import (
+	"errors"
 	"os"
 	osexec "os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"usher/config"
+	"usher/handover/storetest/redistest"
 )
 
 // An embedded Redis keeps what was written over a stop and a start.
@@ -17,7 +21,7 @@ func TestEmbeddedRedisKeepsItsData(t *testing.T) {
 	if _, err := osexec.LookPath("redis-server"); err != nil {
 		t.Skip("no redis-server on PATH")
 	}
-	dir, err := os.MkdirTemp("", "usher") // t.TempDir is too long a path for a socket
+	dir, err := os.MkdirTemp("", "usher") //nolint:usetesting // t.TempDir is too long a path for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +42,50 @@ func TestEmbeddedRedisKeepsItsData(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The server that a crashed usher leaves behind is ended, with its data kept; one
+// that another usher runs on is not.
+func TestEmbeddedRedisLeftBehind(t *testing.T) {
+	t.Parallel()
+	if len(redistest.Servers()) == 0 {
+		t.Skip("neither redis-server nor valkey-server is on PATH: apt-get install redis-server")
+	}
+	dir, err := os.MkdirTemp("", "usher") //nolint:usetesting // t.TempDir is too long a path for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	settings := config.Redis{Data: dir, Server: config.Server{Kind: config.Embedded}}
+	first, stopFirst, err := connectRedis(t.Context(), settings, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Set(t.Context(), "key", "kept", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := connectRedis(t.Context(), settings, zerolog.Nop()); !errors.Is(err, errInUse) {
+		t.Errorf("beside another usher connectRedis() error = %v, want %v", err, errInUse)
+	}
+	if err := first.Close(); err != nil { // as a crash does
+		t.Fatal(err)
+	}
+	eventually(t, "the connections of the first have ended", func() bool {
+		c := redis.NewClient(&redis.Options{Network: "unix", Addr: filepath.Join(dir, "redis.sock")})
+		defer c.Close() //nolint:errcheck // only asked
+		clients, err := c.ClientList(t.Context()).Result()
+		return err == nil && strings.Count(clients, "\n") == 1
+	})
+	second, stop, err := connectRedis(t.Context(), settings, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := second.Get(t.Context(), "key").Result(); got != "kept" || err != nil {
+		t.Errorf("key = %q, %v, want what the first one wrote", got, err)
+	}
+	if err := errors.Join(stop(), stopFirst()); err != nil && !errors.Is(err, redis.ErrClosed) {
+		t.Error(err)
 	}
 }
 
