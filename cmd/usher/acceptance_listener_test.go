@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +21,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 
 	"usher/handover/storetest/redistest"
 	"usher/messenger"
@@ -140,7 +144,7 @@ func startStopper(t *testing.T) *stopper {
 func (s *stopper) stop(t *testing.T) {
 	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
-	defer c.Close() //nolint:errcheck // its server is gone
+	defer c.Close()                                       //nolint:errcheck // its server is gone
 	if err := c.Shutdown(t.Context()).Err(); err != nil { // the end of the connection is its answer
 		t.Fatal(err)
 	}
@@ -157,6 +161,47 @@ func (s *stopper) start(t *testing.T) {
 		"--dir", s.dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
 	if err := s.again.Start(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Who dribbles a request does not keep the program from stopping, nor make it fail.
+func TestStopCutsOffWhoDribbles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newRecorder(t).url)
+	w.env["USHER_STOP_TIMEOUT"] = "1s"
+	r := w.serve(t)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // it was cut off
+	body := live(says("7000000000000001", "m_1", "hello"))
+	request := fmt.Sprintf("POST /webhook HTTP/1.1\r\nHost: usher\r\nX-Hub-Signature-256: %s\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n",
+		signed(body).Get("X-Hub-Signature-256"), len(body))
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n') // the handler reads the body
+	if err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("the request is met with %q, %v, want 100 Continue", line, err)
+	}
+	if code := r.stop(); code != exitOK {
+		t.Errorf("usher serve exits %d, want 0\n%s", code, r.logs)
+	}
+}
+
+// What net/http complains of is for who debugs.
+func TestListenersComplainAtDebug(t *testing.T) {
+	t.Parallel()
+	for level, want := range map[zerolog.Level]string{
+		zerolog.InfoLevel:  "",
+		zerolog.DebugLevel: `{"level":"debug","says":"http: TLS handshake error","message":"Listener complained"}` + "\n",
+	} {
+		var logs notebook
+		stdLog(zerolog.New(&logs).Level(level)).Print("http: TLS handshake error\n")
+		if got := logs.String(); got != want {
+			t.Errorf("at level %v the log is %q, want %q", level, got, want)
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func newEngineWith(
 		Store: store, Pages: pages, App: messenger.AppID(cfg.Messenger.AppID), IgnoreApps: ignore,
 		Partitions: cfg.Partitions.Count, Lease: cfg.Partitions.Lease, Renew: cfg.Partitions.Renew, Margin: cfg.Partitions.Margin,
 		CallTimeout: cfg.Outbox.CallTimeout, EchoGrace: cfg.Outbox.EchoGrace, Parallel: cfg.Outbox.Parallel, Attempts: cfg.Outbox.Attempts,
-		StopTimeout: cfg.StopTimeout, Log: log, Observe: observe,
+		StopTimeout: cfg.StopTimeout - cfg.StopTimeout/doorShare, Log: log, Observe: observe,
 	})
 }
 
@@ -121,8 +121,14 @@ func isTerminal(w any) bool {
 }
 
 // stdLog gives net/http's complaints (a TLS probe, a client that hung up) to log.
-func stdLog(log zerolog.Logger) *stdlog.Logger {
-	return stdlog.New(log.With().Str("level", "debug").Logger(), "", 0)
+func stdLog(log zerolog.Logger) *stdlog.Logger { return stdlog.New(complaints{log}, "", 0) }
+
+type complaints struct{ log zerolog.Logger }
+
+// Write logs a line.
+func (c complaints) Write(b []byte) (int, error) {
+	c.log.Debug().Str("says", strings.TrimSpace(string(b))).Msg("Listener complained")
+	return len(b), nil
 }
 
 // requireToken lets only who bears the token through; "" lets everybody through.

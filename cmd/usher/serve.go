@@ -39,16 +39,15 @@ until it gets SIGINT or SIGTERM. Any number of replicas may share one Redis.`,
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), cfg, script, p.logger(cfg.Log), nil)
+			return serve(cmd.Context(), cfg, script, p.logger(cfg.Log))
 		},
 	}
 	configFlag(c, &file)
 	return c
 }
 
-// serve runs the service until ctx ends. started, where given, is called with the
-// address of the public listener once it accepts.
-func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerolog.Logger, started func(net.Addr)) (err error) {
+// serve runs the service until ctx ends.
+func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerolog.Logger) (err error) {
 	rdb, closeRedis, err := connectRedis(ctx, cfg.Redis, log)
 	if err != nil {
 		return err
@@ -88,9 +87,6 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	log.Info().Str("listen", public.Addr().String()).Str("private_listen", private.Addr().String()).
 		Str("redis", cfg.Redis.Server.String()).Str("durability", cfg.Redis.Durability).Int("pages", len(cfg.Messenger.Pages)).
 		Str("version", currentVersion()).Msg("Usher is up")
-	if started != nil {
-		started(public.Addr())
-	}
 
 	select {
 	case <-ctx.Done():
@@ -100,11 +96,9 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	case err = <-servers[0].failed:
 	case err = <-servers[1].failed:
 	}
-	last, cancel := context.WithTimeout(work, cfg.StopTimeout)
+	last, cancel := context.WithTimeout(work, cfg.StopTimeout/doorShare)
 	defer cancel()
-	for _, s := range servers {
-		err = errors.Join(err, s.http.Shutdown(last))
-	}
+	err = errors.Join(err, servers[0].close(last), servers[1].http.Close()) // a profile under way does not keep us
 	stop()
 	err = errors.Join(err, <-engineDone)
 	log.Info().Err(err).Msg("Usher is down")
@@ -224,6 +218,10 @@ const (
 	maxHeaderBytes    = 16 << 10
 )
 
+// doorShare is the part of stop_timeout that is the public listener's: a quarter.
+// The rest is for the calls under way, see newEngineWith.
+const doorShare = 4
+
 func startServer(h http.Handler, l net.Listener, log zerolog.Logger) *server {
 	s := &server{failed: make(chan error, 1), http: &http.Server{
 		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
@@ -235,6 +233,16 @@ func startServer(h http.Handler, l net.Listener, log zerolog.Logger) *server {
 		}
 	}()
 	return s
+}
+
+// close lets the requests under way end until ctx does, then cuts them off: Meta
+// repeats what was not answered.
+func (s *server) close(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, ctx.Err()) {
+		err = s.http.Close()
+	}
+	return err
 }
 
 // listen opens a listener and names the setting where it cannot.
