@@ -56,7 +56,7 @@ func passEnded(r Rules, s State, call SayAndPass, out Outcome, at time.Time) (St
 	switch {
 	case out == OK:
 		s.Passed = true
-		if s.Episode != nil && s.Episode.Passed.IsZero() {
+		if s.Episode.Passed.IsZero() {
 			s.Episode.Passed = at
 		}
 		return s, nil
@@ -85,7 +85,7 @@ func sayEnded(r Rules, s State, text Text, out Outcome, at time.Time) (State, []
 		return lose(r, s, CauseControlLost, time.Time{}, at)
 	case out != OK && announced: // people without a word are better than none
 		return s, []Effect{Pass{Target: target(r, s), Cause: s.Cause}}
-	case out != OK && text != "" && s.Phase == Bot: // the text would have said so
+	case out != OK && text != "": // the text would have said so
 		s.Disclose = true
 	}
 	return s, nil

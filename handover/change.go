@@ -19,8 +19,7 @@ func handOff(r Rules, s State, cause Cause, to string, metaAt, at time.Time) (St
 		s.Generation++
 	}
 	s = become(s, Waiting, cause, at)
-	s.Passed, s.Misses, s.Disclose = false, 0, false
-	s.ControlAt, s.Deadline = latest(s.ControlAt, metaAt), limit(r, at)
+	s.Passed, s.ControlAt, s.Deadline = false, latest(s.ControlAt, metaAt), limit(r, at)
 	s = begin(s, cause, to, at)
 	return s, append(effects, SayAndPass{Text: TextHandoff, Target: to, Cause: cause})
 }
@@ -50,7 +49,7 @@ func lose(r Rules, s State, cause Cause, metaAt, at time.Time) (State, []Effect)
 	if s.Episode == nil {
 		s = begin(s, cause, "", at)
 	}
-	s.Passed, s.Misses, s.Disclose, s.ControlAt = true, 0, false, latest(s.ControlAt, metaAt)
+	s.Passed, s.ControlAt = true, latest(s.ControlAt, metaAt)
 	return s, nil
 }
 
@@ -122,10 +121,10 @@ func limit(r Rules, t time.Time) time.Time {
 
 // target returns the app that the episode went to.
 func target(r Rules, s State) string {
-	if s.Episode != nil && s.Episode.Target != "" {
+	if s.Episode.Target != "" {
 		return s.Episode.Target
 	}
-	return r.Target
+	return r.Target // people took the thread themselves
 }
 
 // byCustomer tells whether a cause is the customer's own act.

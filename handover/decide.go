@@ -162,9 +162,7 @@ func customerReturns(r Rules, s State, e CustomerActed, at time.Time) (State, []
 		s, more := customerToBot(r, s, e, at)
 		return s, slices.Concat([]Effect{Alarm{AlarmLoop}, Note{NoteLoop}}, closed, more)
 	}
-	if s.Episode != nil {
-		s.Episode.Reopened++
-	}
+	s.Episode.Reopened++
 	s = become(s, Waiting, CauseReopened, at)
 	s.Passed, s.ControlAt, s.Deadline = false, latest(s.ControlAt, e.At), limit(r, at)
 	return s, []Effect{SayAndPass{Text: TextReopened, Target: target(r, s), Cause: CauseReopened}}
@@ -253,9 +251,7 @@ func controlPassed(r Rules, s State, e ControlPassed, at time.Time) (State, []Ef
 	}
 	s = settle(s)
 	s.Generation++
-	if s.Episode != nil {
-		s.Episode.Solved = at
-	}
+	s.Episode.Solved = at
 	if r.Reopen <= 0 {
 		return becomeBot(s, CauseDone, at)
 	}
@@ -356,13 +352,10 @@ func late(s State, t time.Time) bool {
 }
 
 func older(t, than time.Time) bool {
-	if t.IsZero() || than.IsZero() {
-		return false
+	if t.Nanosecond() == 0 { // anywhere in its second
+		than = than.Truncate(time.Second)
 	}
-	if t.Nanosecond() == 0 || than.Nanosecond() == 0 {
-		t, than = t.Truncate(time.Second), than.Truncate(time.Second)
-	}
-	return t.Before(than)
+	return !t.IsZero() && t.Before(than)
 }
 
 func latest(a, b time.Time) time.Time {

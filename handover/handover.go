@@ -198,7 +198,7 @@ type State struct {
 	Disclose bool        `json:"disclose,omitempty"`
 	Hops     []time.Time `json:"hops,omitempty"`
 	Episodes int         `json:"episodes,omitempty"` // begun so far
-	Episode  *Episode    `json:"episode,omitempty"`  // the one that runs
+	Episode  *Episode    `json:"episode,omitempty"`  // the one that runs: unless the bot has the thread
 }
 
 // Episode is one trip from handoff to handback. Reports are made from episodes.
@@ -219,7 +219,7 @@ type Episode struct {
 
 // Wake returns when the thread wants a [Tick]; zero for never.
 func (s State) Wake() time.Time {
-	if s.Awaiting != AwaitingNothing || s.Phase == Bot {
+	if s.Awaiting != AwaitingNothing {
 		return time.Time{} // the outcome that is awaited comes by itself
 	}
 	return s.Deadline

@@ -87,36 +87,44 @@ func TestStateIsSmall(t *testing.T) {
 	}
 }
 
-// TestResultsToldTwice repeats how a call ended: the repeat changes nothing.
-func TestResultsToldTwice(t *testing.T) {
+// TestResultsThatChangeNothing tells how calls ended that nobody waits for any
+// more, since they were told before, or whose outcome says nothing.
+func TestResultsThatChangeNothing(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, time.November, 2, 10, 0, 0, 0, time.UTC)
 	rules := handover.Rules{Target: "inbox", TimeLimit: time.Hour}
+	human := handover.State{Phase: handover.Human, Passed: true, Episode: &handover.Episode{Number: 1}}
+	awaitingTake, awaitingOwner := human, human
+	awaitingTake.Awaiting, awaitingOwner.Awaiting = handover.AwaitingTake, handover.AwaitingOwner
 	tests := map[string]struct {
 		state   handover.State
 		effect  handover.Effect
 		outcome handover.Outcome
+		want    handover.Awaiting
 	}{
-		"take_that_failed":    {handover.State{Phase: handover.Human, Passed: true}, handover.Take{}, handover.Refused},
-		"take_that_succeeded": {handover.State{Phase: handover.Bot}, handover.Take{}, handover.OK},
-		"owner_that_was_read": {handover.State{Phase: handover.Human, Passed: true}, handover.ReadOwner{}, handover.OK},
-		"owner_read_by_now": {
-			handover.State{Phase: handover.Human, Passed: true, Awaiting: handover.AwaitingTake}, handover.ReadOwner{}, handover.OK,
-		},
-		"pass_that_failed":          {handover.State{Phase: handover.Bot}, handover.SayAndPass{}, handover.Failed},
-		"pass_that_failed_silently": {handover.State{Phase: handover.Solved}, handover.Pass{}, handover.Failed},
+		"take_that_failed":          {state: human, effect: handover.Take{}, outcome: handover.Refused},
+		"take_that_succeeded":       {effect: handover.Take{}},
+		"owner_that_was_read":       {state: human, effect: handover.ReadOwner{}},
+		"owner_while_taking":        {state: awaitingTake, effect: handover.ReadOwner{}, want: handover.AwaitingTake},
+		"owner_that_nobody_knows":   {state: awaitingOwner, effect: handover.ReadOwner{}, outcome: handover.Failed},
+		"pass_that_failed":          {effect: handover.SayAndPass{Text: handover.TextHandoff}, outcome: handover.Failed},
+		"pass_that_failed_silently": {effect: handover.Pass{}, outcome: handover.Failed},
+		"pass_that_succeeded":       {effect: handover.Pass{}},
+		"words_that_failed":         {effect: handover.Say{Text: handover.TextHandoff}, outcome: handover.Failed},
+		"words_that_were_said":      {effect: handover.Say{Text: handover.TextHandoff}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ended := handover.CallEnded{Effect: tt.effect, Outcome: tt.outcome, Holder: handover.HeldByUs}
 			next, effects := handover.Decide(rules, tt.state, ended, at)
-			note, ok := find[handover.Note](effects)
-			if !ok || len(effects) != 1 || note.Why != handover.NoteOutdated {
-				t.Errorf("Decide(%+v) = %v, want a note that it is outdated", ended, effects)
-			}
-			if next.Phase != tt.state.Phase || next.Passed != tt.state.Passed || next.Awaiting != tt.state.Awaiting {
+			if next.Phase != tt.state.Phase || next.Passed != tt.state.Passed || next.Awaiting != tt.want {
 				t.Errorf("Decide(%+v) = %+v, want %+v", ended, next, tt.state)
+			}
+			for _, effect := range effects {
+				if note, ok := effect.(handover.Note); !ok || note.Why != handover.NoteOutdated {
+					t.Errorf("Decide(%+v) = %s, want nothing but a note that it is outdated", ended, describe(effect))
+				}
 			}
 		})
 	}

@@ -290,6 +290,8 @@ func (sh *shell) checkRest() {
 		sh.t.Fatalf("%q is awaited for ever: %+v", s.Awaiting, s)
 	case s.Awaiting == handover.AwaitingNothing && (s.Return != "" || !s.AskedAt.IsZero()):
 		sh.t.Fatalf("nothing is awaited, but %q since %v", s.Return, s.AskedAt)
+	case s.Awaiting != handover.AwaitingNothing && !s.Wake().IsZero():
+		sh.t.Fatalf("the thread waits for %q and until %v: %+v", s.Awaiting, s.Wake(), s)
 	case s.Awaiting != handover.AwaitingNothing:
 		return
 	case withPeople(s) && !s.Passed && !sh.pending(is[handover.SayAndPass]) && !sh.pending(is[handover.Pass]):
