@@ -49,8 +49,10 @@ func (p *program) rootCommand() *cobra.Command {
 when that is needed, stays silent while they talk, and comes back.
 
 Exit codes: 0 ok, 1 failed, 2 wrong command line, settings or script.`,
-		Example: `  usher init
-  usher check --config usher.yaml`,
+		Example: `  usher demo
+  usher init mypage
+  usher check --config mypage/usher.yaml
+  usher serve --config mypage/usher.yaml`,
 		SilenceErrors:     true, // report says them
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // ours has examples
