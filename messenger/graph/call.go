@@ -27,23 +27,24 @@ type call struct {
 	edge   string // names the call in errors
 	path   string // after the version
 	query  url.Values
-	body   any           // of a POST or DELETE: encodes as a JSON object with members
-	words  []string      // of the conversation: no error may quote them
-	extra  time.Duration // on top of the client's timeout
+	body   any            // of a POST or DELETE: encodes as a JSON object with members
+	person messenger.PSID // whom it is about: no error may name them
+	words  []string       // of the conversation: no error may quote them
+	extra  time.Duration  // on top of the client's timeout
 }
 
 // get reads an edge of the Page.
-func (c *Client) get(ctx context.Context, edge string, query url.Values, answer any) error {
-	return c.do(ctx, call{method: http.MethodGet, edge: edge, path: c.page + "/" + edge, query: query}, answer)
+func (c *Client) get(ctx context.Context, edge string, person messenger.PSID, query url.Values, answer any) error {
+	return c.do(ctx, call{method: http.MethodGet, edge: edge, path: c.page + "/" + edge, person: person, query: query}, answer)
 }
 
 // order posts body to an edge of the Page that answers whether it did as told.
-func (c *Client) order(ctx context.Context, method, edge string, body any) error {
+func (c *Client) order(ctx context.Context, method, edge string, person messenger.PSID, body any) error {
 	var answer struct {
 		Success *bool  `json:"success"`
 		Result  string `json:"result"` // of messenger_profile
 	}
-	if err := c.do(ctx, call{method: method, edge: edge, path: c.page + "/" + edge, body: body}, &answer); err != nil {
+	if err := c.do(ctx, call{method: method, edge: edge, path: c.page + "/" + edge, person: person, body: body}, &answer); err != nil {
 		return err
 	}
 	switch {
@@ -149,7 +150,7 @@ func (c *Client) unanswered(ctx context.Context, k call, sent *trace, cause erro
 	case ctx.Err() != nil:
 		return fmt.Errorf("graph %s: %w", k.edge, ctx.Err())
 	}
-	c.withhold(e, k.words)
+	c.withhold(e, k)
 	return e
 }
 
@@ -195,7 +196,7 @@ func (c *Client) read(k call, resp *http.Response, body []byte, answer any) erro
 	}
 	e.kind = e.classify()
 	e.RetryAfter = c.retryAfter(e, resp.Header, usage)
-	c.withhold(e, k.words)
+	c.withhold(e, k)
 	return e
 }
 

@@ -77,7 +77,7 @@ func (c *Client) control(ctx context.Context, edge string, psid messenger.PSID, 
 	if n := utf8.RuneCountInString(w.Metadata); n > maxMetadata {
 		return bad(edge, "metadata has %d characters, at most %d are allowed", n, maxMetadata)
 	}
-	return c.order(ctx, http.MethodPost, edge, w)
+	return c.order(ctx, http.MethodPost, edge, w.Recipient.ID, w)
 }
 
 // Owner is who has thread control.
@@ -108,7 +108,7 @@ func (c *Client) Owner(ctx context.Context, psid messenger.PSID) (Owner, error) 
 			} `json:"thread_owner"`
 		} `json:"data"`
 	}
-	if err := c.get(ctx, edgeOwner, url.Values{"recipient": {string(psid)}}, &answer); err != nil {
+	if err := c.get(ctx, edgeOwner, psid, url.Values{"recipient": {string(psid)}}, &answer); err != nil {
 		return Owner{}, err
 	}
 	var o Owner

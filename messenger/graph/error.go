@@ -71,7 +71,8 @@ type Error struct {
 	detail string // of cause, fit for print
 }
 
-// Error holds codes and Meta's words. It quotes neither secrets nor what was said.
+// Error holds codes and Meta's words. It quotes neither secrets nor what was said,
+// and names no customer.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("graph " + e.Edge + ": ")
@@ -281,10 +282,11 @@ func (e *Error) byStatus() error {
 }
 
 // withhold drops what Meta, or a machine on the way, said if it quotes a secret
-// or the conversation ("Malformed access token EAAB…").
-func (c *Client) withhold(e *Error, words []string) {
+// or the conversation ("Malformed access token EAAB…"), and the customer's id from
+// what it said ("Object with ID '…' does not exist").
+func (c *Client) withhold(e *Error, k call) {
 	s := c.secrets()
-	kept := append([]string{s.token, s.appSecret, s.proof}, words...)
+	kept := append([]string{s.token, s.appSecret, s.proof}, k.words...)
 	for _, said := range []*string{&e.Message, &e.Type, &e.TraceID} {
 		if quotes(*said, kept) {
 			*said = ""
@@ -292,6 +294,14 @@ func (c *Client) withhold(e *Error, words []string) {
 	}
 	if quotes(e.detail, kept) {
 		e.detail, e.cause = "what went wrong is withheld: it quotes what was sent", nil
+	}
+	if person := string(k.person); person != "" {
+		if strings.Contains(e.detail, person) {
+			e.cause = nil
+		}
+		for _, said := range []*string{&e.Message, &e.Type, &e.TraceID, &e.detail} {
+			*said = strings.ReplaceAll(*said, person, "…")
+		}
 	}
 }
 

@@ -392,6 +392,33 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
+// Errors end up in logs: what Meta says stays, whom it names does not.
+func TestErrorsNameNobody(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*graph.Client) error{
+		"send": func(c *graph.Client) error {
+			_, err := c.Send(t.Context(), ada, graph.Message{Text: "Hello"})
+			return err
+		},
+		"action":  func(c *graph.Client) error { return c.Action(t.Context(), ada, graph.TypingOn) },
+		"take":    func(c *graph.Client) error { return c.Take(t.Context(), ada, "") },
+		"owner":   func(c *graph.Client) error { _, err := c.Owner(t.Context(), ada); return err },
+		"profile": func(c *graph.Client) error { _, err := c.Profile(t.Context(), ada); return err },
+	}
+	for name, call := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClient(t, func(w http.ResponseWriter, _ *http.Request) {
+				quote(w, "message", "Object with ID '"+string(ada)+"' does not exist")
+			})
+			err := call(c)
+			if err == nil || !strings.Contains(err.Error(), "Object with ID '…' does not exist") {
+				t.Errorf("error = %v, want Meta's words without the id", err)
+			}
+		})
+	}
+}
+
 // A server that quotes everything back gets nothing into an error or a print of it.
 func TestErrorsQuoteNothing(t *testing.T) {
 	t.Parallel()

@@ -134,7 +134,7 @@ func (c *Client) MessengerProfile(ctx context.Context, fields ...ProfileField) (
 	var answer struct {
 		Data []MessengerProfile `json:"data"` // one, or none where nothing is set
 	}
-	err := c.get(ctx, edgeMenu, url.Values{"fields": {strings.Join(names, ",")}}, &answer)
+	err := c.get(ctx, edgeMenu, "", url.Values{"fields": {strings.Join(names, ",")}}, &answer)
 	if err != nil || len(answer.Data) == 0 {
 		return MessengerProfile{}, err
 	}
@@ -150,7 +150,7 @@ func (c *Client) SetMessengerProfile(ctx context.Context, p MessengerProfile) er
 	if p.GetStarted == nil && len(p.Greeting)+len(p.IceBreakers)+len(p.Menu) == 0 {
 		return bad(edgeMenu, "nothing to set")
 	}
-	return c.order(ctx, http.MethodPost, edgeMenu, p)
+	return c.order(ctx, http.MethodPost, edgeMenu, "", p)
 }
 
 // DeleteMessengerProfile removes fields. Get Started cannot go before the menu.
@@ -158,7 +158,7 @@ func (c *Client) DeleteMessengerProfile(ctx context.Context, fields ...ProfileFi
 	if len(fields) == 0 {
 		return bad(edgeMenu, "nothing to delete")
 	}
-	return c.order(ctx, http.MethodDelete, edgeMenu, struct {
+	return c.order(ctx, http.MethodDelete, edgeMenu, "", struct {
 		Fields []ProfileField `json:"fields"`
 	}{fields})
 }

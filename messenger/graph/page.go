@@ -59,7 +59,7 @@ func (c *Client) Subscriptions(ctx context.Context) ([]Subscription, error) {
 	var answer struct {
 		Data []Subscription `json:"data"`
 	}
-	if err := c.get(ctx, edgeSubscriptions, nil, &answer); err != nil {
+	if err := c.get(ctx, edgeSubscriptions, "", nil, &answer); err != nil {
 		return nil, err
 	}
 	return answer.Data, nil
@@ -73,7 +73,7 @@ func (c *Client) Subscribe(ctx context.Context, fields []string) error {
 	if len(fields) == 0 {
 		return bad(edgeSubscriptions, "no fields")
 	}
-	return c.order(ctx, http.MethodPost, edgeSubscriptions, struct {
+	return c.order(ctx, http.MethodPost, edgeSubscriptions, "", struct {
 		Fields string `json:"subscribed_fields"`
 	}{strings.Join(fields, ",")})
 }
@@ -165,7 +165,7 @@ func (c *Client) Profile(ctx context.Context, psid messenger.PSID) (Profile, err
 func (c *Client) profile(ctx context.Context, psid messenger.PSID, fields string) (Profile, error) {
 	var p Profile
 	err := c.do(ctx, call{
-		method: http.MethodGet, edge: edgeProfile, path: string(psid),
+		method: http.MethodGet, edge: edgeProfile, path: string(psid), person: psid,
 		query: url.Values{"fields": {fields}},
 	}, &p)
 	return p, err

@@ -27,7 +27,7 @@ func (c *Client) Send(ctx context.Context, psid messenger.PSID, m Message) (mess
 	}
 	err = c.do(ctx, call{
 		method: http.MethodPost, edge: edgeMessages, path: c.page + "/" + edgeMessages,
-		body: m.wire(r), words: m.words(),
+		person: psid, body: m.wire(r), words: m.words(),
 	}, &answer)
 	if err == nil && answer.MessageID == "" {
 		err = unconfirmed(edgeMessages)
@@ -57,7 +57,7 @@ func (c *Client) Action(ctx context.Context, psid messenger.PSID, a Action) erro
 	var answer struct{} // the recipient once more
 	return c.do(ctx, call{
 		method: http.MethodPost, edge: edgeMessages, path: c.page + "/" + edgeMessages,
-		body: wireAction{r, a},
+		person: psid, body: wireAction{r, a},
 	}, &answer)
 }
 
