@@ -100,6 +100,7 @@ type Engine struct {
 
 	mu         sync.Mutex
 	partitions map[int]*partition // owned
+	wanted     map[int]bool       // fall to us, but are another's still
 	wakeup     chan struct{}      // members must look again
 	running    sync.WaitGroup
 }
@@ -223,10 +224,12 @@ func (e *Engine) drain(work context.Context) error {
 func (e *Engine) wake(n int) {
 	if n >= 0 {
 		e.mu.Lock()
-		p := e.partitions[n]
+		p, wanted := e.partitions[n], e.wanted[n]
 		e.mu.Unlock()
 		if p != nil {
 			p.wake()
+		}
+		if p != nil || !wanted { // what is another's is its owner's business
 			return
 		}
 	}

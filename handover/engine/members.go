@@ -69,22 +69,28 @@ func (e *Engine) balance(ctx, work context.Context, live []string) (wanting bool
 			p.drain()
 		}
 	}
+	wanted := make(map[int]bool, len(missing))
+	for _, n := range missing {
+		wanted[n] = true
+	}
+	e.mu.Lock()
+	e.wanted = wanted
+	e.mu.Unlock()
 	var wg sync.WaitGroup
-	var mu sync.Mutex
 	slots := make(chan struct{}, 8)
 	for _, n := range missing {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if !e.acquire(ctx, work, n) {
-				mu.Lock()
-				wanting = true
-				mu.Unlock()
+			if e.acquire(ctx, work, n) {
+				e.mu.Lock()
+				delete(wanted, n)
+				e.mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	return wanting
+	return len(wanted) > 0
 }
 
 // fallsTo returns the member with the highest rendezvous hash for partition n:
