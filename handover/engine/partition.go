@@ -82,7 +82,7 @@ func (p *partition) abandon() { p.abandonOnce.Do(func() { close(p.abandoned) }) 
 // ours for sure. Redis fences commits; nothing but this fences calls.
 func (p *partition) trusted() bool {
 	latest := p.e.Now().Sub(p.born) + p.e.CallTimeout + p.e.Margin
-	return int64(latest) < p.trust.Load()
+	return int64(latest) < p.trust.Load() && !isClosed(p.abandoned)
 }
 
 // now estimates the store's clock.
@@ -102,7 +102,7 @@ func (p *partition) run(ctx context.Context) {
 			continue
 		}
 		if isClosed(p.draining) && p.inFlight == 0 {
-			err = p.e.store.Release(ctx, p.lease, true)
+			err = p.e.store.Release(ctx, p.lease, !p.doubtful())
 			if err != nil {
 				log.Warn().Err(err).Msg("Partition not released; others wait for its lease")
 			}
@@ -112,6 +112,7 @@ func (p *partition) run(ctx context.Context) {
 	}
 	switch {
 	case errors.Is(err, handover.ErrLeaseLost):
+		p.abandon() // for senders that wait for their turn
 		log.Warn().Msg("Partition lost: another process owns it")
 	case errors.Is(err, handover.ErrStale):
 		log.Warn().Msg("Store is at another step, as after a failover: partition is loaded anew")
@@ -153,21 +154,14 @@ func (p *partition) retrying(ctx context.Context, do func() error) error {
 // wait returns when there may be something to do.
 func (p *partition) wait(ctx context.Context) error {
 	pause := p.e.Renew // polls now and then: an announcement can be missed
-	soonest := p.nextDue
-	for th := range p.queued {
-		if !th.flying && (soonest.IsZero() || th.queue[0].NotBefore.Before(soonest)) {
-			soonest = th.queue[0].NotBefore
-		}
-	}
-	if !soonest.IsZero() {
+	draining := p.draining
+	if isClosed(draining) {
+		draining = nil // only results matter now
+	} else if soonest := p.soonest(); !soonest.IsZero() {
 		pause = min(pause, max(soonest.Sub(p.now()), time.Millisecond))
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	draining := p.draining
-	if isClosed(draining) {
-		draining = nil // only results matter now
-	}
 	select {
 	case <-p.woken:
 	case <-draining:
@@ -180,6 +174,28 @@ func (p *partition) wait(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// soonest returns when the next timer or effect is due; zero for none.
+func (p *partition) soonest() time.Time {
+	soonest := p.nextDue
+	for th := range p.queued {
+		if !th.flying && (soonest.IsZero() || th.queue[0].NotBefore.Before(soonest)) {
+			soonest = th.queue[0].NotBefore
+		}
+	}
+	return soonest
+}
+
+// doubtful tells whether a call may have reached Meta of which only we know: that
+// of an earlier owner, whose echo is waited for.
+func (p *partition) doubtful() bool {
+	for th := range p.queued {
+		if th.queue[0].Unsure {
+			return true
+		}
+	}
+	return false
 }
 
 // land waits for the calls in flight; what they did is settled by asking Meta.
