@@ -330,10 +330,16 @@ func newTestMeta(t *testing.T, o simulator.Options) (meta *simulator.Meta, graph
 	if err != nil {
 		t.Fatal(err)
 	}
+	return meta, serveMeta(t, meta)
+}
+
+// serveMeta serves Graph until the test ends, and returns where.
+func serveMeta(t *testing.T, meta *simulator.Meta) (graphURL string) {
+	t.Helper()
 	server := httptest.NewServer(meta)
 	t.Cleanup(server.Close)
 	t.Cleanup(meta.Close)
-	return meta, server.URL
+	return server.URL
 }
 
 // settle waits until every webhook is stored, every event decided and every call

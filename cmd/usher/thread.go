@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -28,7 +29,7 @@ as everything else: some replica of usher serve carries a command out.
 A thread is named PAGE:PSID, or by the PSID alone where there is one Page.`,
 		Example: `  usher thread list
   usher thread show 1000000000000001:7000000000000001
-  usher thread pass 7000000000000001 --to 263902037430900
+  usher thread pass 7000000000000001 --to inbox
   usher thread take 7000000000000001`,
 	}
 	file := ""
@@ -37,7 +38,7 @@ A thread is named PAGE:PSID, or by the PSID alone where there is one Page.`,
 		p.threadListCommand(&file),
 		p.threadShowCommand(&file),
 		p.orderCommand(&file, engine.OrderPass, "Hand a thread over to people", `Says so to the customer and passes the thread, to handover.target or to another app,
-as if the customer had asked for it.`, "usher thread pass 7000000000000001 --to 263902037430900"),
+as if the customer had asked for it.`, "usher thread pass 7000000000000001 --to inbox"),
 		p.orderCommand(&file, engine.OrderTake, "Take a thread back for the bot", `Takes control of the thread from whoever has it. Nothing is said; the bot's first
 answer will tell that it is automated.`, "usher thread take 7000000000000001"),
 		p.orderCommand(&file, engine.OrderRelease, "Give control of a thread back to nobody", `Gives up control of a thread that the bot has: it falls idle, and the Page's
@@ -112,14 +113,38 @@ func (p *program) orderCommand(file *string, command engine.Command, short, long
 				if err != nil {
 					return err
 				}
-				return o.order(cmd.Context(), key, engine.Order{Command: command, Target: messenger.AppID(to)})
+				target, err := o.target(to)
+				if err != nil {
+					return err
+				}
+				if !slices.ContainsFunc(o.cfg.Messenger.Pages, func(p config.Page) bool { return p.ID == string(key.Page) }) {
+					return usagef("Page %s is not among messenger.pages: nobody could carry this out", key.Page)
+				}
+				return o.order(cmd.Context(), key, engine.Order{Command: command, Target: target})
 			})
 		},
 	}
 	if command == engine.OrderPass {
-		c.Flags().StringVar(&to, "to", "", "app id that gets the thread (default handover.target)")
+		c.Flags().StringVar(&to, "to", "", "who gets it: inbox, an app id, or a name from handover.targets (default handover.target)")
 	}
 	return c
+}
+
+// target reads --to.
+func (o operator) target(to string) (messenger.AppID, error) {
+	if to == "" {
+		return "", nil
+	}
+	h := o.cfg.Handover
+	h.Target = to
+	switch app := h.TargetApp(); app {
+	case "":
+		return "", usagef("--to: %q is neither inbox, an app id, nor a name from handover.targets", to)
+	case o.cfg.Messenger.AppID:
+		return "", usagef("--to: %s is our own app: see usher thread take", app)
+	default:
+		return messenger.AppID(app), nil
+	}
 }
 
 // Waiting for a replica to carry out a command.
@@ -168,6 +193,9 @@ func await(ctx context.Context, done func() (bool, error)) error {
 	defer tick.Stop()
 	for {
 		ok, err := done()
+		if err != nil && ctx.Err() != nil {
+			return errNotDone
+		}
 		if ok || err != nil {
 			return err
 		}
@@ -213,11 +241,12 @@ set aside of it. What the customer sees in Messenger stays.`,
 
 // export is all that is stored of a thread.
 type export struct {
-	Thread  string            `json:"thread"`
-	State   json.RawMessage   `json:"state,omitempty"`
-	History []json.RawMessage `json:"history,omitempty"`
-	Pending []json.RawMessage `json:"pending,omitempty"`
-	Buried  []buried          `json:"dlq,omitempty"`
+	Thread   string            `json:"thread"`
+	State    json.RawMessage   `json:"state,omitempty"`
+	History  []json.RawMessage `json:"history,omitempty"`
+	Pending  []json.RawMessage `json:"pending,omitempty"`
+	Buried   []buried          `json:"dlq,omitempty"`
+	Episodes []json.RawMessage `json:"episodes,omitempty"` // that ended, newest first
 }
 
 // buried is what was set aside; its body may be anything.
@@ -249,10 +278,14 @@ func (o operator) export(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if state == nil && len(history)+len(pending)+len(set) == 0 {
+	episodes, err := o.episodes(ctx, key)
+	if err != nil {
+		return err
+	}
+	if state == nil && len(history)+len(pending)+len(set)+len(episodes) == 0 {
 		return fmt.Errorf("%s: %w", key, errNoThread)
 	}
-	out := export{Thread: key.String(), State: state}
+	out := export{Thread: key.String(), State: state, Episodes: episodes}
 	for _, b := range history {
 		out.History = append(out.History, b)
 	}
@@ -266,4 +299,25 @@ func (o operator) export(ctx context.Context, name string) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(out)
+}
+
+// allEpisodes is more than a partition keeps.
+const allEpisodes = 1 << 20
+
+// episodes returns the episodes of a thread that ended.
+func (o operator) episodes(ctx context.Context, key messenger.ThreadKey) ([]json.RawMessage, error) {
+	all, err := o.store.Episodes(ctx, allEpisodes)
+	if err != nil {
+		return nil, err
+	}
+	var of []json.RawMessage
+	for _, body := range all {
+		var ep struct {
+			Thread string `json:"thread"`
+		}
+		if json.Unmarshal(body, &ep) == nil && ep.Thread == key.String() {
+			of = append(of, body)
+		}
+	}
+	return of, nil
 }

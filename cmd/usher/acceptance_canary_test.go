@@ -1,0 +1,195 @@
+package main
+
+import (
+	"crypto/rand"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"usher/messenger"
+	"usher/messenger/simulator"
+)
+
+// canaries are texts that occur nowhere else, by what they are.
+type canaries map[string]string
+
+func (c canaries) draw(what string) string {
+	c[what] = "canary-" + strings.ReplaceAll(what, " ", "-") + "-" + rand.Text()
+	return c[what]
+}
+
+// in returns what occurs in a text.
+func (c canaries) in(text string) (found []string) {
+	for what, canary := range c {
+		if strings.Contains(text, canary) {
+			found = append(found, what)
+		}
+	}
+	return found
+}
+
+// Secrets, names, words and ids of people never reach the log, at any level. In
+// Redis names and words stay as long as a reply needs them, and never in history.
+func TestNothingLeaks(t *testing.T) {
+	t.Parallel()
+	secrets, words := canaries{}, canaries{}
+	const psid = messenger.PSID("7123456789012345")
+	meta, err := simulator.New(simulator.Options{
+		App: testApp, AppSecret: secrets.draw("app secret"), VerifyToken: secrets.draw("verify token"), PageToken: secrets.draw("page token"),
+		Page: testPage, CheckProof: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, serveMeta(t, meta))
+	w.env["USHER_LOG_LEVEL"] = "trace"
+	w.env["USHER_MESSENGER_APP_SECRET"] = secrets["app secret"]
+	w.env["USHER_MESSENGER_VERIFY_TOKEN"] = secrets["verify token"]
+	w.env["USHER_MESSENGER_PAGES_0_ACCESS_TOKEN"] = secrets["page token"]
+	w.env["USHER_PRIVATE_TOKEN"] = secrets.draw("private token")
+	callByName(t, filepath.Join(filepath.Dir(w.config), "bot.yaml"))
+	r := w.serve(t)
+	meta.ListenAt(r.url + "/webhook")
+	m := &metaWorld{world: w, replica: r, meta: meta}
+	her, agent := meta.Customer(psid).Named(words.draw("first name"), words.draw("last name")), meta.Agent()
+	said := func(what string) string { return words.draw(what) + " and more" }
+
+	// A conversation in which much goes wrong.
+	if err := meta.VerifyWebhook(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := get(t, r.url+"/webhook?hub.mode=subscribe&hub.challenge=1&hub.verify_token="+secrets.draw("wrong verify token"), nil); status != http.StatusForbidden {
+		t.Errorf("a wrong verify token is answered %d, want 403", status)
+	}
+	if status, _ := get(t, r.private+"/debug/pprof/", http.Header{"Authorization": {"Bearer " + secrets.draw("wrong private token")}}); status != http.StatusUnauthorized {
+		t.Errorf("a wrong private token is answered %d, want 401", status)
+	}
+	forged := live(says(psid, "m_forged", said("forged text")))
+	if status := r.postSigned(t, forged, http.Header{"X-Hub-Signature-256": {"sha256=" + hmacHex(secrets.draw("wrong secret"), forged)}}); status != http.StatusUnauthorized {
+		t.Errorf("a forged delivery is answered %d, want 401", status)
+	}
+	odd := bodyOf(item{"id": testPage, "time": 1, "surprises": []item{eventOf(psid, "surprise", item{"text": said("unknown event")})}})
+	notJSON := []byte(`{"entry": ` + said("broken delivery"))
+	for _, body := range [][]byte{odd, notJSON} {
+		if status := r.postSigned(t, body, http.Header{"X-Hub-Signature-256": {"sha256=" + hmacHex(secrets["app secret"], body)}}); status != http.StatusOK {
+			t.Errorf("a strange delivery is answered %d, want 200", status)
+		}
+	}
+
+	// While a call is held there are words in Redis: what waits to be said and to
+	// be decided, and what Meta told of her.
+	answer := make(chan struct{})
+	meta.FailNext(simulator.EdgeMessages, simulator.Failure{Hold: answer, PSID: psid})
+	must(t)(her.Says("hello " + said("first text")))
+	eventually(t, "the greeting waits", func() bool { return words.in(m.dumpOf(t, "ob")) != nil })
+	m.wantWordsOnlyWhereNeeded(t, words)
+	close(answer)
+	m.settle(t)
+	if lines := meta.Transcript(psid); !strings.Contains(lines[len(lines)-1].Text, words["first name"]) {
+		t.Errorf("she is answered %q, want her name in it: this test tests nothing", lines[len(lines)-1].Text)
+	}
+	m.wantWordsOnlyWhereNeeded(t, words)
+
+	// Meta quotes what it refuses, and whom: to an outcome that is foreseen, and to
+	// one that is not.
+	for _, code := range []int{100, 200, 12345} {
+		meta.FailNext(simulator.EdgeMessages, simulator.Failure{Code: code, Message: "Hello " + words["first name"] + "! This is not for us", PSID: psid})
+		must(t)(her.Says("hello"))
+		m.settle(t)
+		meta.FailNext(simulator.EdgeMessages, simulator.Failure{Code: code, Message: "Object with ID '" + string(psid) + "' does not exist", PSID: psid})
+		must(t)(her.Says(said("text of " + strconv.Itoa(code))))
+		m.settle(t)
+	}
+	meta.FailNext(simulator.EdgeMessages, simulator.Failure{Code: 2, PSID: psid})
+	must(t)(her.Says("human"))
+	m.settle(t)
+	must(t)(her.Says(said("text on standby")))
+	must(t)(agent.Replies(psid, said("agent's text")))
+	m.settle(t)
+	meta.FailNext(simulator.EdgeTake, simulator.Failure{Code: 1, Message: "(#1) no: " + secrets["page token"], PSID: psid})
+	must(t)(her.TapsButton("Back to bot"))
+	m.settle(t)
+	w.usher(t, "thread", "pass", string(psid))
+	m.settle(t)
+	if err := agent.Done(psid); err != nil {
+		t.Fatal(err)
+	}
+	m.settle(t)
+	m.wantWordsOnlyWhereNeeded(t, words)
+	story := w.story(t, psid)
+	if found := words.in(story); found != nil {
+		t.Errorf("thread show tells %q:\n%s", found, story)
+	}
+	wantStory(t, story, `human → bot`)
+
+	if code := r.stop(); code != exitOK {
+		t.Errorf("usher serve exits %d, want 0", code)
+	}
+	logs := r.logs.String()
+	if !regexp.MustCompile(`"Thread changed hands"`).MatchString(logs) {
+		t.Errorf("the log tells nothing of the thread: this test tests nothing\n%s", logs)
+	}
+	secrets["psid"] = string(psid)
+	for _, c := range []canaries{secrets, words} {
+		if found := c.in(logs); found != nil {
+			t.Errorf("the log tells %q:\n%s", found, logs)
+		}
+	}
+	delete(secrets, "psid")
+	for key, content := range w.dump(t) {
+		if found := secrets.in(content); found != nil {
+			t.Errorf("%s holds %q", key, found)
+		}
+	}
+}
+
+// callByName makes the script's greeting use the customer's name.
+func callByName(t *testing.T, script string) {
+	t.Helper()
+	b, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := strings.Replace(string(b), "text: Hello! This", `text: "Hello {{first_name|there}}! This`, 1)
+	named = strings.Replace(named, "or choose below.", `or choose below."`, 1)
+	if err := os.WriteFile(script, []byte(named), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dumpOf returns what is in Redis under keys of one kind: in, ob, t, h and so on.
+func (w *world) dumpOf(t *testing.T, kind string) string {
+	t.Helper()
+	var all []string
+	for key, content := range w.dump(t) {
+		if kindOf(key) == kind && content != "" {
+			all = append(all, content)
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+// kindOf returns which kind of a partition's keys a key is.
+func kindOf(key string) string {
+	_, kind, _ := strings.Cut(key, "}:")
+	kind, _, _ = strings.Cut(kind, ":")
+	return kind
+}
+
+// wantWordsOnlyWhereNeeded wants nobody's words in Redis but in what waits to be
+// decided or said, and of names the one that replies use, in the thread.
+func (w *world) wantWordsOnlyWhereNeeded(t *testing.T, words canaries) {
+	t.Helper()
+	for key, content := range w.dump(t) {
+		kind := kindOf(key)
+		for _, what := range words.in(content) {
+			if kind != "in" && kind != "ob" && (kind != "t" || what != "first name") {
+				t.Errorf("%s holds %s: %s", key, what, content)
+			}
+		}
+	}
+}
