@@ -55,6 +55,8 @@ type recorder struct {
 	fail  []func(call string) error // asked in turn, one for each call
 	hold  chan struct{}             // calls wait until it is closed
 	begun chan string               // gets each call as it begins, where given
+
+	profile graph.Profile // of every customer
 }
 
 func (g *recorder) call(ctx context.Context, name string, do func()) error {
@@ -120,8 +122,9 @@ func (g *recorder) Owner(ctx context.Context, _ messenger.PSID) (graph.Owner, er
 }
 
 func (g *recorder) Profile(ctx context.Context, _ messenger.PSID) (graph.Profile, error) {
-	err := g.call(ctx, "profile", func() {})
-	return graph.Profile{FirstName: "Ann"}, err
+	var p graph.Profile
+	err := g.call(ctx, "profile", func() { p = g.profile })
+	return p, err
 }
 
 // log returns the calls so far.
@@ -185,7 +188,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	return &world{
-		t: t, mini: mini, store: store, rdb: rdb, graph: &recorder{owner: app}, more: make(chan struct{}), at: time.Now().Add(-time.Minute),
+		t: t, mini: mini, store: store, rdb: rdb, graph: &recorder{owner: app, profile: graph.Profile{FirstName: "Ann"}}, more: make(chan struct{}), at: time.Now().Add(-time.Minute),
 		rules: handover.Rules{
 			Target: string(messenger.PageInbox), TimeLimit: 12 * time.Hour, HonourRequests: true, Misunderstandings: 3,
 			HandoffKeywords: []string{"human"}, BackKeywords: []string{"bot"},

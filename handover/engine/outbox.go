@@ -43,6 +43,7 @@ type result struct {
 	after   time.Duration   // how long to wait, where Meta said so
 	err     error
 	known   bool // no sender: the store knew the effect's echo
+	poison  bool // the sender panicked
 }
 
 // result settles a call, or arranges for it to be made again.
@@ -55,7 +56,11 @@ func (t *turn) result(r result) {
 	if th.gone || f.over || !slices.Contains(th.queue, f) {
 		return
 	}
-	t.protected(th, nil, func() { t.land(r) })
+	if !t.protected(th, []byte(f.ID), func() { t.land(r) }) {
+		// The call was made and is not made again. Nothing waits for what it meant.
+		t.settle(th, f)
+		th.rec.Asking, th.rec.State.Awaiting = false, handover.AwaitingNothing
+	}
 }
 
 func (t *turn) land(r result) {
@@ -72,6 +77,10 @@ func (t *turn) land(r result) {
 	}
 	current := f.Gen >= th.rec.State.Generation || f.Call == callReadProfile
 	switch {
+	case r.poison:
+		t.bury(th.key, r.err.Error(), []byte(f.ID))
+		s.line.Outcome = outcomeName(handover.Failed)
+		s.ended(f, handover.Failed, handover.HeldByOther)
 	case r.end == untrusted:
 		f.NotBefore = t.now.Add(t.p.e.Renew / 5) // in memory only: nothing has happened
 		return
@@ -145,8 +154,12 @@ func (t *turn) overtake(th *thread) {
 		if f.flying || !f.says() || f.Attempts == 0 || !slices.ContainsFunc(th.queue[1:], (*effect).passes) {
 			return
 		}
-		t.settle(th, f)
-		t.line(Line{Thread: th.key, What: "overtaken", ID: f.ID, Call: f.String(), Outcome: "dropped: the handoff goes first"})
+		for _, g := range slices.Clone(th.queue) {
+			if g == f || g.Chain == f.Chain && g.says() { // half an answer is none
+				t.settle(th, g)
+				t.line(Line{Thread: th.key, What: "overtaken", ID: g.ID, Call: g.String(), Outcome: "dropped: the handoff goes first"})
+			}
+		}
 	}
 }
 

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 
 	"usher/handover"
 	"usher/messenger"
@@ -12,12 +15,25 @@ import (
 // carryOut makes one attempt at an effect and brings the result back to the
 // partition's loop. It works on a copy: the loop owns the effect.
 func (e *Engine) carryOut(ctx context.Context, p *partition, th *thread, f *effect, c effect) {
-	r := e.attempt(ctx, p, th, &c)
+	r := e.survive(ctx, p, th, &c)
 	r.th, r.f = th, f
 	select {
 	case p.results <- r:
 	case <-p.ended: // the next owner settles it
 	}
+}
+
+// survive makes an attempt. Where it panics, the effect is poison, and must not
+// end one process after the other.
+func (e *Engine) survive(ctx context.Context, p *partition, th *thread, f *effect) (r result) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			e.Log.Error().Str("thread", e.alias(th.key)).Str("edge", string(f.Call)).Interface("cause", cause).Bytes("stack", debug.Stack()).
+				Msg("Call panicked; it is set aside in the dlq")
+			r = result{poison: true, end: ended, outcome: handover.Failed, err: fmt.Errorf("%w: %v", errPanic, cause)}
+		}
+	}()
+	return e.attempt(ctx, p, th, f)
 }
 
 // attempt waits for its turn among the Page's calls, looks whether the effect is
@@ -46,6 +62,8 @@ func (e *Engine) attempt(ctx context.Context, p *partition, th *thread, f *effec
 var (
 	// errNoPage reports an effect of a Page that is not configured any more.
 	errNoPage = errors.New("the Page is not among messenger.pages")
+	// errPanic reports a call that panicked.
+	errPanic = errors.New("panic")
 	// errUntrusted reports that a call might outlive the lease.
 	errUntrusted = errors.New("the lease might end before the call")
 )
@@ -208,7 +226,7 @@ func (s *sender) classify(err error) result {
 	case errors.Is(err, graph.ErrUnknownOutcome):
 		r.end = unsure
 	case errors.Is(err, graph.ErrRateLimited):
-		r.end, r.after = patient, max(r.after, pauseWhenLimited)
+		r.end, r.after = patient, cmp.Or(r.after, pauseWhenLimited)
 	case errors.Is(err, graph.ErrTokenDead):
 		r.end, r.after = patient, pauseTokenDead
 		s.e.Log.Error().Err(err).Msg("Page token is dead: put a new one into messenger.pages and start again; replies wait for a day")

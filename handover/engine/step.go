@@ -243,7 +243,9 @@ func (s *step) park() {
 		s.t.bury(s.th.key, "too many events wait for the thread's owner to be known", []byte(s.ev.ID))
 		return
 	}
-	s.th.rec.Parked = append(slices.Clip(s.th.rec.Parked), s.ev)
+	ev := s.ev
+	ev.ID = s.id // parked again, it has had other effects than the first time
+	s.th.rec.Parked = append(slices.Clip(s.th.rec.Parked), ev)
 	s.note("waits until it is known who answers")
 }
 
@@ -315,7 +317,8 @@ func (s *step) done() {
 		if rec.Parked = rec.Parked[1:]; len(rec.Parked) == 0 {
 			rec.Parked = nil
 		}
-		s.t.event(s.th, ev, true)
+		// It must not take along what it waited for.
+		s.t.protected(s.th, []byte(ev.ID), func() { s.t.event(s.th, ev, true) })
 	}
 }
 

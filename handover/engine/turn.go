@@ -148,9 +148,10 @@ func (t *turn) tick(th *thread) {
 	}
 }
 
-// protected runs a step. Where it panics, the thread is left as it was, and what
-// it stumbled over is set aside: a poison event must not stop its partition.
-func (t *turn) protected(th *thread, body []byte, step func()) {
+// protected runs a step and tells whether it did not panic. Where it did, the
+// thread is left as it was, and what it stumbled over is set aside: a poison event
+// must not stop its partition.
+func (t *turn) protected(th *thread, body []byte, step func()) (fine bool) {
 	rec, queue := th.rec, slices.Clone(th.queue)
 	drop, echoed, episodes := len(t.commit.Drop), len(t.commit.Echoed), len(t.commit.Episodes)
 	lines, threads := len(t.lines), len(t.commit.Threads)
@@ -165,9 +166,13 @@ func (t *turn) protected(th *thread, body []byte, step func()) {
 		t.commit.Episodes, t.commit.Threads = t.commit.Episodes[:episodes], t.commit.Threads[:threads]
 		t.lines = t.lines[:lines]
 		for f := range t.put {
-			if f.Thread == th.key && !slices.Contains(queue, f) {
+			if f.Thread == th.key {
 				delete(t.put, f)
 			}
+		}
+		for _, f := range queue { // some may have been settled
+			f.over = false
+			t.put[f] = struct{}{}
 		}
 		t.p.requeue(th)
 		t.p.e.Log.Error().Str("thread", t.p.e.alias(th.key)).Interface("cause", r).Bytes("stack", debug.Stack()).
@@ -175,6 +180,7 @@ func (t *turn) protected(th *thread, body []byte, step func()) {
 		t.bury(th.key, fmt.Sprintf("panic: %v", r), body)
 	}()
 	step()
+	return true
 }
 
 // bury sets something aside with its cause.
