@@ -117,7 +117,7 @@ func (p *person) says(t *testing.T, text string, want ...string) {
 	p.did(t)(p.customer.Says(text))
 }
 
-// asks asks the next question. In silence it must get no answer.
+// asks puts the next question. In silence it must get no answer.
 func (p *person) asks(t *testing.T, silence bool) {
 	t.Helper()
 	n := p.asked
@@ -137,6 +137,7 @@ func (p *person) expects(want ...string) {
 
 // did notes an act of hers.
 func (p *person) did(t *testing.T) func(messenger.MessageID, error) {
+	t.Helper()
 	return func(mid messenger.MessageID, err error) {
 		t.Helper()
 		if err != nil {
@@ -195,7 +196,7 @@ func (l *load) converse(i int, p *person) {
 		case <-ctx.Done():
 			return
 		}
-		if err := l.f.poll(ctx, func() bool { return p.waits() <= 3 }); err != nil {
+		if err := poll(ctx, func() bool { return p.waits() <= 3 }); err != nil {
 			l.f.t.Errorf("%s waits for an answer: %v", p.customer.PSID(), err)
 			return
 		}
@@ -214,7 +215,7 @@ func (l *load) converse(i int, p *person) {
 func (l *load) seePeople(ctx context.Context, i int, p *person) error {
 	t, psid := l.f.t, p.customer.PSID()
 	p.says(t, "human", passesOn)
-	if err := l.f.poll(ctx, func() bool {
+	if err := poll(ctx, func() bool {
 		owner, _ := l.f.meta.Owner(psid)
 		return owner == messenger.PageInbox
 	}); err != nil {

@@ -249,7 +249,7 @@ func (s *ship) accept(r *http.Request) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }() // it is read to its end
 	_, err = io.Copy(io.Discard, res.Body)
 	return res.StatusCode, err
 }
@@ -257,12 +257,12 @@ func (s *ship) accept(r *http.Request) (status int, err error) {
 // until waits for a condition.
 func (f *fleet) until(what string, done func() bool) {
 	f.t.Helper()
-	if err := f.poll(f.t.Context(), done); err != nil {
+	if err := poll(f.t.Context(), done); err != nil {
 		f.t.Fatalf("waited in vain: %s: %v\n%s", what, err, f.crowd.unanswered())
 	}
 }
 
-func (f *fleet) poll(ctx context.Context, done func() bool) error {
+func poll(ctx context.Context, done func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patient)
 	defer cancel()
 	again := time.NewTicker(10 * time.Millisecond)
