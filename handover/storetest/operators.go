@@ -102,3 +102,24 @@ func aForgottenThreadLeavesNothing(t *testing.T, b *bench) {
 		t.Errorf("after all was deleted there is still:\n%s", all)
 	}
 }
+
+func theBacklogIsCounted(t *testing.T, b *bench) {
+	want := func(what string, entries, effects int64) {
+		t.Helper()
+		gotEntries, gotEffects, err := b.Backlog(t.Context())
+		must(t, err)
+		wantEqual(t, what, []int64{gotEntries, gotEffects}, []int64{entries, effects})
+	}
+	want("backlog of nothing", 0, 0)
+	b.append(t, threadIn(3, 0), "a", "b")
+	b.append(t, threadIn(4, 0), "c")
+	want("backlog of three events", 3, 0)
+	lease := b.acquire(t, 3, "owner")
+	b.commit(t, &lease, handover.Commit{
+		Cursor: b.read(t, 3, "", 1).Entries[0].ID,
+		Put:    []handover.Pending{{ID: "e1", Body: []byte("{}")}, {ID: "e2", Body: []byte("{}")}},
+	})
+	want("backlog with an event decided", 2, 2)
+	b.commit(t, &lease, handover.Commit{Drop: []string{"e1"}})
+	want("backlog with an effect settled", 2, 1)
+}

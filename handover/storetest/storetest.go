@@ -39,6 +39,9 @@ type Store interface {
 	Episodes(ctx context.Context, limit int) ([][]byte, error)
 	// Forget removes what was set aside of a thread, and its episodes.
 	Forget(ctx context.Context, key messenger.ThreadKey) error
+	// Backlog counts the entries that wait for an owner, and the effects that wait
+	// to be carried out.
+	Backlog(ctx context.Context) (entries, effects int64, err error)
 	// Refused counts the commits refused since their lease was another's.
 	Refused() int64
 }
@@ -109,6 +112,7 @@ func Run(t *testing.T, open func(t *testing.T) (Store, Clock)) {
 		"a_thread_is_shown_with_what_is_its_own":   aThreadIsShown,
 		"threads_are_listed":                       threadsAreListed,
 		"a_forgotten_thread_leaves_nothing_behind": aForgottenThreadLeavesNothing,
+		"the_backlog_is_counted":                   theBacklogIsCounted,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
