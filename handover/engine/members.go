@@ -164,13 +164,13 @@ func (e *Engine) renew(ctx context.Context) {
 	lost, err := e.store.Renew(ctx, leases, e.Lease)
 	if err != nil {
 		e.Log.Warn().Err(err).Msg("Leases not renewed")
-		return
 	}
 	for _, p := range owned {
-		if slices.Contains(lost, p.n) {
+		switch {
+		case slices.Contains(lost, p.n):
 			p.abandon()
-			continue
+		case err == nil: // of whom nothing is known nothing is believed
+			p.trust.Store(sent.Add(e.Lease).Sub(p.born).Nanoseconds())
 		}
-		p.trust.Store(sent.Add(e.Lease).Sub(p.born).Nanoseconds())
 	}
 }
