@@ -17,7 +17,7 @@ func callEnded(r Rules, s State, e CallEnded, at time.Time) (State, []Effect) {
 	case Said:
 		return sayEnded(r, s, "", e.Outcome, at)
 	case Take:
-		return takeEnded(s, e.Outcome, at)
+		return takeEnded(r, s, e.Outcome, at)
 	case ReadOwner:
 		return ownerRead(r, s, e, at)
 	case Release, Answer, Defer, Alarm, EndEpisode, Note:
@@ -30,12 +30,12 @@ func callEnded(r Rules, s State, e CallEnded, at time.Time) (State, []Effect) {
 func outdatedEnded(r Rules, s State, e CallEnded) (State, []Effect) {
 	switch e.Effect.(type) {
 	case SayAndPass, Pass:
-		if e.Outcome == OK && s.Awaiting == AwaitingTake {
-			s.Passed = true // before the take, which comes after it
+		if e.Outcome == OK && s.withPeople() && s.Awaiting == AwaitingTake {
+			s.Passed = true // the take comes after it
 		}
 	case Take:
 		// People have the thread by now: what we took from them goes back.
-		if e.Outcome == OK && s.withPeople() && s.Passed && s.Awaiting != AwaitingTake {
+		if e.Outcome == OK && s.Passed && s.Awaiting != AwaitingTake {
 			s = settle(s)
 			s.Generation++ // what thread_owner says now is our doing
 			s.Passed = false
@@ -92,22 +92,24 @@ func sayEnded(r Rules, s State, text Text, out Outcome, at time.Time) (State, []
 }
 
 // takeEnded decides what the end of a take means.
-func takeEnded(s State, out Outcome, at time.Time) (State, []Effect) {
+func takeEnded(r Rules, s State, out Outcome, at time.Time) (State, []Effect) {
 	if s.Awaiting != AwaitingTake {
 		return s, note(NoteOutdated)
-	}
-	if out == NotOwner { // another app has control
-		s.Passed = true
 	}
 	alarm := Alarm{AlarmTakeFailed}
 	if out == Refused {
 		alarm = Alarm{AlarmTakeRefused}
 	}
 	cause := s.Return
-	if out != OK && s.Passed {
+	switch {
+	case out == NotOwner && !s.withPeople(): // nor has the bot
+		s, _ = lose(r, s, CauseControlLost, time.Time{}, at)
+		return s, []Effect{alarm}
+	case out == NotOwner, out != OK && s.Passed:
 		if cause == CauseTimeLimit {
 			s.Deadline = at.Add(TakeAgainAfter)
 		}
+		s.Passed = true
 		return settle(s), []Effect{alarm}
 	}
 	s.ControlAt = latest(s.ControlAt, s.AskedAt)

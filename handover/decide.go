@@ -164,7 +164,7 @@ func customerReturns(r Rules, s State, e CustomerActed, at time.Time) (State, []
 	}
 	s.Episode.Reopened++
 	s = become(s, Waiting, CauseReopened, at)
-	s.Passed, s.ControlAt, s.Deadline = false, latest(s.ControlAt, e.At), limit(r, at)
+	s.ControlAt, s.Deadline = latest(s.ControlAt, e.At), limit(r, at)
 	return s, []Effect{SayAndPass{Text: TextReopened, Target: target(r, s), Cause: CauseReopened}}
 }
 

@@ -181,7 +181,8 @@ type State struct {
 	Generation uint64 `json:"gen,omitempty"`
 	// ControlAt is Meta's time of the event that caused the last change of control.
 	ControlAt time.Time `json:"control_at,omitzero"`
-	// Passed tells that Meta is known to have given control to another app.
+	// Passed tells that Meta is known to have given control to another app. It is
+	// never so while the bot has the thread, or the buffer runs.
 	Passed bool `json:"passed,omitempty"`
 	// Awaiting, with Return the cause of the way back under way, and AskedAt Meta's
 	// time of the event that began it.

@@ -285,6 +285,8 @@ func (sh *shell) checkRest() {
 	sh.t.Helper()
 	s := sh.state
 	switch {
+	case s.Passed && !withPeople(s):
+		sh.t.Fatalf("another app has control, and nobody the thread: %+v", s)
 	case s.Awaiting == handover.AwaitingTake && !sh.pending(is[handover.Take]),
 		s.Awaiting == handover.AwaitingOwner && !sh.pending(is[handover.ReadOwner]):
 		sh.t.Fatalf("%q is awaited for ever: %+v", s.Awaiting, s)
