@@ -17,7 +17,7 @@
 //  3. Carry out the effects of one decision as a chain, in order, stamped with
 //     the Generation of the returned state; drop the rest of a chain whose head
 //     failed for good; cancel what is of an older generation; and tell Decide how
-//     each call ended ([CallEnded]).
+//     each call ended ([CallEnded]), also one that was under way by then.
 //  4. Wake it with [Tick] at [State.Wake].
 package handover
 
