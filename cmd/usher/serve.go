@@ -105,6 +105,9 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	return err
 }
 
+// loadingPause is how often a Redis that loads its data is asked again.
+const loadingPause = time.Second
+
 // openStore opens the partitions in Redis, and says what Redis does not promise.
 func openStore(ctx context.Context, cfg config.Config, rdb redis.UniversalClient, log zerolog.Logger) (*redisstore.Store, error) {
 	store, err := newStore(cfg, rdb)
@@ -112,6 +115,13 @@ func openStore(ctx context.Context, cfg config.Config, rdb redis.UniversalClient
 		return nil, err
 	}
 	warnings, err := store.Open(ctx)
+	for redis.HasErrorPrefix(err, "LOADING") && ctx.Err() == nil {
+		// It is there, and reads its file after a start: a moment or minutes.
+		log.Warn().Str("redis", cfg.Redis.Server.String()).Msg("Redis is loading its data; waiting")
+		if rest(ctx, loadingPause) == nil {
+			warnings, err = store.Open(ctx)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", cfg.Redis.Server, err)
 	}

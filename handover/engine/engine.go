@@ -193,7 +193,7 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // errDrain reports calls that did not end in time.
-var errDrain = errors.New("calls were still in flight when the time to stop was over; the next owner settles them")
+var errDrain = errors.New("the time to stop was over before all calls had ended and were recorded; the next owner settles them")
 
 // drain ends all partitions, renewing leases until the last has ended.
 func (e *Engine) drain(work context.Context) error {
