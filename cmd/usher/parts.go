@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -106,9 +107,18 @@ func (p *program) logger(c config.Log) zerolog.Logger {
 	}
 	out := p.stderr
 	if c.Format == "console" || (c.Format == "auto" && isTerminal(p.stderr)) {
-		out = zerolog.ConsoleWriter{Out: p.stderr, TimeFormat: "15:04:05.000"}
+		out = zerolog.ConsoleWriter{
+			Out: p.stderr, TimeFormat: "15:04:05.000", NoColor: !isTerminal(p.stderr) || p.noColour(),
+		}
 	}
-	return zerolog.New(out).Level(level).With().Timestamp().Logger()
+	return zerolog.New(out).Level(level).Hook(zerolog.HookFunc(stamp))
+}
+
+// stamp gives a line of the log its time, to the millisecond; zerolog's own would
+// be set for the whole process.
+func stamp(e *zerolog.Event, _ zerolog.Level, _ string) {
+	now := time.Now().UTC() //nolint:forbidigo // when a line is written decides nothing
+	e.Str(zerolog.TimestampFieldName, now.Format("2006-01-02T15:04:05.000Z07:00"))
 }
 
 func isTerminal(w any) bool {
