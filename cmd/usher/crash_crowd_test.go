@@ -32,6 +32,9 @@ type person struct {
 	said     []messenger.MessageID
 	want     []string // the bot's lines, in order
 	heard    int      // the bot's lines, so far
+	// calm tells that she hears all answers before she asks for people: a handoff
+	// overtakes an answer that is being retried.
+	calm bool
 }
 
 // The bot's other lines.
@@ -214,6 +217,11 @@ func (l *load) converse(i int, p *person) {
 // before the next one. People meet with silence of the bot.
 func (l *load) seePeople(ctx context.Context, i int, p *person) error {
 	t, psid := l.f.t, p.customer.PSID()
+	if p.calm {
+		if err := poll(ctx, func() bool { return p.waits() == 0 }); err != nil {
+			return fmt.Errorf("wait for answers: %w", err)
+		}
+	}
 	p.says(t, "human", passesOn)
 	if err := poll(ctx, func() bool {
 		owner, _ := l.f.meta.Owner(psid)

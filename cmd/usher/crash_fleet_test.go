@@ -258,6 +258,7 @@ func (s *ship) accept(r *http.Request) (status int, err error) {
 func (f *fleet) until(what string, done func() bool) {
 	f.t.Helper()
 	if err := poll(f.t.Context(), done); err != nil {
+		f.judge()
 		f.t.Fatalf("waited in vain: %s: %v\n%s", what, err, f.crowd.unanswered())
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,15 +59,28 @@ func TestReplicaKilledAndReplicaFrozen(t *testing.T) {
 	f.launch()
 	f.owned(3)
 	f.slowGraph()
-	load := f.talk(f.crowd.join(f.meta, with.people), with.pace, with.least)
+	people := f.crowd.join(f.meta, with.people)
+	calm := people[:with.people/3]
+	for _, p := range calm {
+		p.calm = true
+	}
+	load := f.talk(people, with.pace, with.least)
 
 	f.heardMore("before the faults", 5)
 	killed.kill()
+	f.refuseOnce(calm)
 	frozen.freeze()
 	// It is the fault that lasts so long: nothing is waited for.
 	<-time.After(with.freeze)
 	f.heardMore("with one replica", 1)
+	// There is something to read and something to say for everybody who believes
+	// to be an owner.
+	f.meta.HoldDeliveries()
+	f.until("everybody has asked something", func() bool {
+		return !slices.ContainsFunc(people, func(p *person) bool { return p.waits() == 0 })
+	})
 	frozen.thaw()
+	f.meta.ReleaseDeliveries(0)
 	f.launch()
 	f.heardMore("after the faults", 5)
 	load.stop()
@@ -105,6 +119,24 @@ func TestRollingRestart(t *testing.T) {
 	load.stop()
 	f.rest()
 	f.faultless()
+}
+
+// refuseOnce lets Graph fail one send to each, which is to be repeated in a second,
+// and returns when it has.
+func (f *fleet) refuseOnce(people []*person) {
+	f.t.Helper()
+	for _, p := range people {
+		f.meta.FailNext(simulator.EdgeMessages, simulator.Failure{Status: 500, Code: 2, PSID: p.customer.PSID()})
+	}
+	f.until("a send to each has failed", func() bool {
+		failed := 0
+		for _, c := range f.meta.Calls(simulator.EdgeMessages) {
+			if c.Status == 500 {
+				failed++
+			}
+		}
+		return failed >= len(people)
+	})
 }
 
 // heardMore waits until everybody has heard n more lines, or has what she wants.
