@@ -67,10 +67,9 @@ func checkLive(ctx context.Context, cfg config.Config, out io.Writer) error {
 
 func (d *doctor) redis(ctx context.Context, cfg config.Config) {
 	what := "Redis at " + cfg.Redis.Server.String()
-	rdb, closeRedis, err := connectRedis(ctx, cfg.Redis, zerolog.Nop())
-	if errors.Is(err, errInUse) {
-		d.ok(what, "a running usher has it")
-		return
+	rdb, closeRedis, err := joinRedis(ctx, cfg.Redis)
+	if errors.Is(err, errNotServed) {
+		rdb, closeRedis, err = connectRedis(ctx, cfg.Redis, zerolog.Nop())
 	}
 	if err != nil {
 		d.fault(what, err, "start it, or correct redis.url")

@@ -49,7 +49,34 @@ func connectRedis(ctx context.Context, c config.Redis, log zerolog.Logger) (redi
 	return client, client.Close, nil
 }
 
+// joinRedis is connectRedis for who does not serve: an embedded server is not
+// started but found, as long as usher serve runs.
+func joinRedis(ctx context.Context, c config.Redis) (redis.UniversalClient, func() error, error) {
+	if c.Server.Kind != config.Embedded {
+		return connectRedis(ctx, c, zerolog.Nop())
+	}
+	logging.Disable()
+	socket := filepath.Join(c.Data, embeddedSocket)
+	client := embeddedClient(socket)
+	if err := client.Ping(ctx).Err(); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("%w, with its data in %s: %w", errNotServed, c.Data, err), client.Close())
+	}
+	return client, client.Close, nil
+}
+
+// embeddedSocket is where an embedded server listens, in its data directory.
+const embeddedSocket = "redis.sock"
+
+func embeddedClient(socket string) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Network: "unix", Addr: socket, DialTimeout: redisDialTimeout, ReadTimeout: redisCallTimeout,
+		WriteTimeout: redisCallTimeout, ContextTimeoutEnabled: true, PoolSize: 64,
+	})
+}
+
 var (
+	// errNotServed reports that nobody runs the embedded server.
+	errNotServed = errors.New("redis.url is embedded, and no usher serve runs")
 	// errNoServer reports that there is no server to embed.
 	errNoServer = errors.New("redis.url is embedded, but neither redis-server nor valkey-server is on PATH: install one, or name a running Redis in redis.url")
 	// errInUse reports that another process has the embedded server.
@@ -72,7 +99,7 @@ func startRedis(ctx context.Context, dir string, log zerolog.Logger) (redis.Univ
 	if err != nil {
 		return nil, nil, fmt.Errorf("make %s for the embedded Redis: %w", dir, err)
 	}
-	socket := filepath.Join(data, "redis.sock")
+	socket := filepath.Join(data, embeddedSocket)
 	if len(socket) > 100 { // the kernel's bound is 108
 		return nil, nil, fmt.Errorf("%s is too long a path for a socket: choose a shorter redis.data", socket) //nolint:err113 // shown once, to a person
 	}
@@ -90,10 +117,7 @@ func startRedis(ctx context.Context, dir string, log zerolog.Logger) (redis.Univ
 	}
 	exited := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(exited) }() // its log tells more than its exit code
-	c := redis.NewClient(&redis.Options{
-		Network: "unix", Addr: socket, DialTimeout: redisDialTimeout, ReadTimeout: redisCallTimeout,
-		WriteTimeout: redisCallTimeout, ContextTimeoutEnabled: true, PoolSize: 64,
-	})
+	c := embeddedClient(socket)
 	stop := func() error {
 		err := c.Close()
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself

@@ -39,8 +39,18 @@ func TestEmbeddedRedisKeepsItsData(t *testing.T) {
 		if err := rdb.Set(t.Context(), "key", "kept", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if err := stop(); err != nil {
+		beside, leave, err := joinRedis(t.Context(), settings)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if got, _ := beside.Get(t.Context(), "key").Result(); got != "kept" {
+			t.Errorf("start %d: who joined reads %q, want %q", i+1, got, "kept")
+		}
+		if err := errors.Join(leave(), stop()); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := joinRedis(t.Context(), settings); !errors.Is(err, errNotServed) {
+			t.Errorf("joinRedis() after the end = %v, want %v", err, errNotServed)
 		}
 	}
 }

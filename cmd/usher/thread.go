@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"usher/config"
@@ -62,10 +61,7 @@ func (p *program) operate(ctx context.Context, file string, do func(operator) er
 	if err != nil {
 		return err
 	}
-	if cfg.Redis.Server.Kind == config.Embedded {
-		return errEmbedded
-	}
-	rdb, closeRedis, err := connectRedis(ctx, cfg.Redis, zerolog.Nop())
+	rdb, closeRedis, err := joinRedis(ctx, cfg.Redis)
 	if err != nil {
 		return err
 	}
@@ -81,8 +77,6 @@ func (p *program) operate(ctx context.Context, file string, do func(operator) er
 }
 
 var (
-	errEmbedded = usagef("redis.url is embedded: its server belongs to the running usher serve alone; " +
-		"operators' hands need a Redis of its own, named in redis.url")
 	errNoThread = errors.New("nothing is stored of this thread")
 	errNotDone  = errors.New("the command is stored, but no usher serve has carried it out yet; it will when one runs: see usher thread show")
 	errNotSure  = usagef("this cannot be undone: add --yes")

@@ -110,7 +110,7 @@ func TestThreadFaults(t *testing.T) {
 		"target_ourselves":      {args: []string{"pass", "7000000000000404", "--to", testApp}, code: exitUsage, says: "our own app"},
 		"another_page":          {args: []string{"take", "2000000000000002:7000000000000404"}, code: exitUsage, says: "Page 2000000000000002 is not among messenger.pages"},
 		"embedded": {
-			args: []string{"list"}, env: map[string]string{"USHER_REDIS_URL": "embedded"}, code: exitUsage, says: "belongs to the running usher serve alone",
+			args: []string{"list"}, env: map[string]string{"USHER_REDIS_URL": "embedded"}, code: exitFailed, says: "and no usher serve runs",
 		},
 		"redis_unreachable": {
 			args: []string{"list"}, env: map[string]string{"USHER_REDIS_URL": "redis://127.0.0.1:1/0"}, code: exitFailed, says: "connection refused",
