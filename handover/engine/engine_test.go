@@ -144,6 +144,18 @@ func TestFailedTakeAsksWhoHasControl(t *testing.T) {
 	}
 }
 
+func TestFailedTakeThatFindsAnotherAppIsNoReturn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	w.handOff()
+	w.graph.failNext(&graph.Error{Edge: "take_thread_control", Status: 403, Code: 200})
+	w.accept(standby(text("bot")))
+	w.called("take", "refused: another app has control", 1)
+	w.until("the alarm", func(l engine.Line) bool { return l.Alarm == string(handover.AlarmTakeFailed) })
+	w.wantTexts("Passing you on.")
+}
+
 func TestAgentsWordsMuteTheBotAndCancelItsAnswers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -173,10 +173,15 @@ func (s *sender) take(ctx context.Context) result {
 	if err == nil || errors.Is(err, graph.ErrTakeRefused) || errors.Is(err, errUntrusted) {
 		return s.classify(err)
 	}
-	if owner, oerr := s.owner(ctx); oerr == nil && s.holder(owner) != handover.HeldByOther {
+	r := s.classify(err)
+	switch owner, oerr := s.owner(ctx); {
+	case oerr != nil:
+	case s.holder(owner) != handover.HeldByOther:
 		return result{end: ended, outcome: handover.OK}
+	case r.end == ended:
+		r.outcome = handover.NotOwner
 	}
-	return s.classify(err)
+	return r
 }
 
 func (s *sender) owner(ctx context.Context) (graph.Owner, error) {
