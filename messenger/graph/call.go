@@ -40,25 +40,18 @@ func (c *Client) get(ctx context.Context, edge string, person messenger.PSID, qu
 
 // order posts body to an edge of the Page that answers whether it did as told.
 func (c *Client) order(ctx context.Context, method, edge string, person messenger.PSID, body any) error {
+	// Not every edge, nor every proxy of Graph, says so: a 200 without an error is
+	// a yes. To doubt it would mean to say and to pass twice.
 	var answer struct {
-		Success *bool  `json:"success"`
-		Result  string `json:"result"` // of messenger_profile
+		Success *bool `json:"success"`
 	}
 	if err := c.do(ctx, call{method: method, edge: edge, path: c.page + "/" + edge, person: person, body: body}, &answer); err != nil {
 		return err
 	}
-	switch {
-	case answer.Result == "success", answer.Success != nil && *answer.Success:
-		return nil
-	case answer.Success != nil:
+	if answer.Success != nil && !*answer.Success {
 		return &Error{Edge: edge, Status: http.StatusOK, kind: ErrTransient, detail: "success is false, without a reason"}
 	}
-	return unconfirmed(edge)
-}
-
-// unconfirmed reports a 200 that does not say what a 200 of that edge says.
-func unconfirmed(edge string) error {
-	return &Error{Edge: edge, Status: http.StatusOK, kind: ErrUnknownOutcome, detail: "the answer confirms nothing"}
+	return nil
 }
 
 // do makes a call once and decodes its answer, a JSON object. The error is an

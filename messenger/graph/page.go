@@ -107,7 +107,7 @@ func (c *Client) Upload(ctx context.Context, m Media) (string, error) {
 		words: []string{m.URL},
 	}, &answer)
 	if err == nil && answer.ID == "" {
-		err = unconfirmed(edgeUpload)
+		err = &Error{Edge: edgeUpload, Status: http.StatusOK, kind: ErrUnknownOutcome, detail: "the answer names no attachment"}
 	}
 	return string(answer.ID), err
 }

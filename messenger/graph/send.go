@@ -29,9 +29,6 @@ func (c *Client) Send(ctx context.Context, psid messenger.PSID, m Message) (mess
 		method: http.MethodPost, edge: edgeMessages, path: c.page + "/" + edgeMessages,
 		person: psid, body: m.wire(r), words: m.words(),
 	}, &answer)
-	if err == nil && answer.MessageID == "" {
-		err = unconfirmed(edgeMessages)
-	}
 	return answer.MessageID, err
 }
 
