@@ -9,8 +9,8 @@ import (
 
 const edgeMessages = "messages"
 
-// Send sends m and returns its mid. An invalid m is not sent, see
-// [Message.Validate].
+// Send sends m and returns its mid, which is empty where the answer tells none. An
+// invalid m is not sent, see [Message.Validate].
 //
 // A message with a Media.URL can outlast the timeout while Meta fetches the
 // file; send what [Client.Upload] returned instead.
