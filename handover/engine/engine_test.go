@@ -571,8 +571,47 @@ func TestOwnerWithoutTrustBeginsNoCall(t *testing.T) {
 	ev.MID = "m_frozen"
 	w.accept(ev)
 	w.handled("message:m_frozen")
-	w.mini.FastForward(time.Minute)
+	// Turns of other threads pass, in which the answer could have been sent.
+	for i := range 10 {
+		other := from(bob, messenger.Event{Kind: messenger.KindUnknown, Field: "nothing to answer"})
+		other.MID = messenger.MessageID(fmt.Sprintf("m_turn_%d", i))
+		other.Thread.PSID = samePartition(ann)
+		w.accept(other)
+		w.handled("unknown:" + string(other.MID))
+	}
 	if got := w.graph.texts(); len(got) != 1 {
 		t.Errorf("said %q, want nothing after the freeze", got)
 	}
+}
+
+// samePartition returns somebody else whose thread lives in the same partition.
+func samePartition(psid messenger.PSID) messenger.PSID {
+	want := messenger.ThreadKey{Page: page, PSID: psid}.Partition(8)
+	for n := 1; ; n++ {
+		other := messenger.PSID(fmt.Sprint(8_000_000_000_000_000 + n))
+		if (messenger.ThreadKey{Page: page, PSID: other}).Partition(8) == want {
+			return other
+		}
+	}
+}
+
+// A thread whose stored state cannot be read is people's, in silence, until the
+// time limit gives it back.
+func TestUnreadableThreadIsPeoplesUntilTheLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.rules.TimeLimit = 200 * time.Millisecond
+	key := messenger.ThreadKey{Page: page, PSID: ann}
+	if err := w.mini.Set(fmt.Sprintf("usher:{p%d}:t:%s", key.Partition(8), key), "not JSON"); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	ev := standby(text("hours"))
+	ev.MID = "m_silent"
+	w.accept(ev)
+	w.handled("message:m_silent")
+	w.moved(handover.Bot, handover.CauseTimeLimit)
+	w.accept(text("two"))
+	w.called("answer", "ok", 2)
+	w.wantTexts("Automated again.\n\none of two", "two of two")
 }

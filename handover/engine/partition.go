@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"usher/handover"
+	"usher/messenger"
 )
 
 // Bounds of a partition's loop.
@@ -276,16 +277,25 @@ func (p *partition) load(ctx context.Context, keys []string) error {
 		th := &thread{key: k, stored: bodies[i]}
 		if bodies[i] != nil {
 			if err := json.Unmarshal(bodies[i], &th.rec); err != nil {
-				// A state that cannot be read is not guessed at: the thread starts
-				// anew with people, where silence is safe.
 				p.e.Log.Error().Err(err).Str("thread", p.e.alias(k)).Msg("Thread cannot be read; people have it until its limit")
-				th.rec = record{State: handover.State{Phase: handover.Human, Cause: handover.CauseControlLost, Since: p.now(), Passed: true}}
+				th.rec = record{State: p.unreadable(k)}
 			}
 		}
 		th.gen.Store(th.rec.State.Generation)
 		p.threads[k] = th
 	}
 	return nil
+}
+
+// unreadable is the state of a thread whose own cannot be read. It is not guessed
+// at: people have the thread, where silence is safe, and the time limit ends that.
+func (p *partition) unreadable(thread string) handover.State {
+	s := handover.State{Phase: handover.Human, Cause: handover.CauseControlLost, Since: p.now(), Passed: true}
+	key, _ := messenger.ParseThreadKey(thread) // a bad key has no Page, and no limit
+	if pg := p.e.pages[key.Page]; pg != nil && pg.Rules.TimeLimit > 0 {
+		s.Deadline = s.Since.Add(pg.Rules.TimeLimit)
+	}
+	return s
 }
 
 // turn does one round: read, step, commit, act. It tells whether there may be
