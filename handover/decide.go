@@ -114,7 +114,7 @@ func foundElsewhere(r Rules, s State, e CustomerActed, at time.Time) (State, []E
 func customerToPeople(r Rules, s State, e CustomerActed, at time.Time) (State, []Effect) {
 	cause, isBack := wayBack(r, e)
 	switch {
-	case isBack && older(e.At, s.ControlAt): // an agent has spoken since, say
+	case isBack && Older(e.At, s.ControlAt): // an agent has spoken since, say
 		return s, note(NoteLate)
 	case isBack:
 		return takeBack(customerSeen(s, at), cause, e.At)
@@ -278,7 +278,7 @@ func controlGone(r Rules, s State, cause Cause, metaAt, at time.Time) (State, []
 		return lose(r, s, cause, metaAt, at)
 	case Waiting, Human:
 	}
-	if s.Awaiting != AwaitingNothing && !older(metaAt, s.AskedAt) { // it outdates what we ask for
+	if s.Awaiting != AwaitingNothing && !Older(metaAt, s.AskedAt) { // it outdates what we ask for
 		s = settle(s)
 		s.Generation++
 	}
@@ -348,10 +348,13 @@ func commanded(r Rules, s State, e Commanded, at time.Time) (State, []Effect) {
 // change of control, or than the way back under way. Times are compared at the
 // coarser of their resolutions: some come in whole seconds.
 func late(s State, t time.Time) bool {
-	return older(t, s.ControlAt) || (s.Awaiting == AwaitingTake && older(t, s.AskedAt))
+	return Older(t, s.ControlAt) || (s.Awaiting == AwaitingTake && Older(t, s.AskedAt))
 }
 
-func older(t, than time.Time) bool {
+// Older tells whether Meta's time t is before the other. Times are compared at
+// the coarser of their resolutions, since some come in whole seconds; a time
+// that is not known is not older.
+func Older(t, than time.Time) bool {
 	if t.Nanosecond() == 0 { // anywhere in its second
 		than = than.Truncate(time.Second)
 	}

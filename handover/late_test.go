@@ -30,8 +30,8 @@ func TestOlder(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := older(tt.t, tt.than); got != tt.want {
-				t.Errorf("older(%v, %v) = %v, want %v", tt.t, tt.than, got, tt.want)
+			if got := Older(tt.t, tt.than); got != tt.want {
+				t.Errorf("Older(%v, %v) = %v, want %v", tt.t, tt.than, got, tt.want)
 			}
 		})
 	}

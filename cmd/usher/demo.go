@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"strings"
 	"time"
@@ -46,7 +46,7 @@ All of it runs in this process: the bot, a simulated Meta, and a Redis in memory
 			if cmd.Context().Err() != nil {
 				err = nil // it was stopped, as is usual
 			}
-			return errJoin(err, player.stop())
+			return errors.Join(err, player.stop())
 		},
 	}
 	c.Flags().BoolVar(&once, "once", once, "end after the conversation")
@@ -164,15 +164,4 @@ func (p *program) stay(ctx context.Context, player *player) error {
 	}
 	<-ctx.Done()
 	return nil
-}
-
-// errJoin joins errors; one alone stays as it is.
-func errJoin(a, b error) error {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	}
-	return fmt.Errorf("%w; %w", a, b)
 }

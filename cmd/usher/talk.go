@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 )
 
@@ -33,7 +35,7 @@ state and the effects it leads to. Nothing is kept, and nobody is called.
 				prompt = "> "
 				player.out.print("", "You are %s, who writes to the Page.\n%s", player.name, playHelp)
 			}
-			return errJoin(player.play(cmd.Context(), p.stdin, prompt), player.stop())
+			return errors.Join(player.play(cmd.Context(), p.stdin, prompt), player.stop())
 		},
 	}
 	configFlag(c, &file)

@@ -12,6 +12,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -117,15 +118,15 @@ var errOption = errors.New("engine option")
 
 // New returns an Engine. It does nothing before Run.
 func New(o Options) (*Engine, error) {
-	setDefault(&o.Partitions, 64)
-	setDefault(&o.Lease, 20*time.Second)
-	setDefault(&o.Renew, 5*time.Second)
-	setDefault(&o.Margin, 2*time.Second)
-	setDefault(&o.CallTimeout, 8*time.Second)
-	setDefault(&o.EchoGrace, 5*time.Second)
-	setDefault(&o.Parallel, 256)
-	setDefault(&o.Attempts, 6)
-	setDefault(&o.StopTimeout, 15*time.Second)
+	o.Partitions = cmp.Or(o.Partitions, 64)
+	o.Lease = cmp.Or(o.Lease, 20*time.Second)
+	o.Renew = cmp.Or(o.Renew, 5*time.Second)
+	o.Margin = cmp.Or(o.Margin, 2*time.Second)
+	o.CallTimeout = cmp.Or(o.CallTimeout, 8*time.Second)
+	o.EchoGrace = cmp.Or(o.EchoGrace, 5*time.Second)
+	o.Parallel = cmp.Or(o.Parallel, 256)
+	o.Attempts = cmp.Or(o.Attempts, 6)
+	o.StopTimeout = cmp.Or(o.StopTimeout, 15*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of an injected clock
 	}
@@ -158,13 +159,6 @@ func New(o Options) (*Engine, error) {
 		partitions: map[int]*partition{},
 		wakeup:     make(chan struct{}, 1),
 	}, nil
-}
-
-func setDefault[T comparable](v *T, to T) {
-	var zero T
-	if *v == zero {
-		*v = to
-	}
 }
 
 // Run owns and runs partitions until ctx ends; then it leaves the members,

@@ -15,6 +15,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,16 +99,16 @@ var errOption = errors.New("redisstore option")
 
 // New returns a Store on rdb. It does not talk to Redis: see [Store.Open].
 func New(rdb redis.UniversalClient, o Options) (*Store, error) {
-	setDefault(&o.Prefix, "usher")
-	setDefault(&o.Partitions, 64)
-	setDefault(&o.Retention, 30*24*time.Hour)
-	setDefault(&o.Horizon, 48*time.Hour)
-	setDefault(&o.HistoryCap, 200)
-	setDefault(&o.BuriedCap, 1000)
-	setDefault(&o.EpisodesCap, 10_000)
-	setDefault(&o.Durability, Standard)
-	setDefault(&o.Replicas, 1)
-	setDefault(&o.WaitTimeout, time.Second)
+	o.Prefix = cmp.Or(o.Prefix, "usher")
+	o.Partitions = cmp.Or(o.Partitions, 64)
+	o.Retention = cmp.Or(o.Retention, 30*24*time.Hour)
+	o.Horizon = cmp.Or(o.Horizon, 48*time.Hour)
+	o.HistoryCap = cmp.Or(o.HistoryCap, 200)
+	o.BuriedCap = cmp.Or(o.BuriedCap, 1000)
+	o.EpisodesCap = cmp.Or(o.EpisodesCap, 10_000)
+	o.Durability = cmp.Or(o.Durability, Standard)
+	o.Replicas = cmp.Or(o.Replicas, 1)
+	o.WaitTimeout = cmp.Or(o.WaitTimeout, time.Second)
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
@@ -142,13 +143,6 @@ func (o Options) validate() error {
 		must(false, "Durability", o.Durability, "memory, standard, strict or replicated")
 	}
 	return errors.Join(faults...)
-}
-
-func setDefault[T comparable](v *T, to T) {
-	var zero T
-	if *v == zero {
-		*v = to
-	}
 }
 
 // Refused returns how many commits of this Store were refused because its lease

@@ -12,6 +12,7 @@
 package graph
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
@@ -100,9 +101,9 @@ var errOption = errors.New("graph options")
 
 // New returns a Client, or an error that names every bad option.
 func New(o Options) (*Client, error) {
-	setDefault(&o.BaseURL, DefaultBaseURL)
-	setDefault(&o.Version, DefaultVersion)
-	setDefault(&o.Timeout, DefaultTimeout)
+	o.BaseURL = cmp.Or(o.BaseURL, DefaultBaseURL)
+	o.Version = cmp.Or(o.Version, DefaultVersion)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of what is injected
 	}
@@ -118,13 +119,6 @@ func New(o Options) (*Client, error) {
 		now:     o.Now,
 		secrets: func() secrets { return s },
 	}, nil
-}
-
-func setDefault[T comparable](v *T, to T) {
-	var zero T
-	if *v == zero {
-		*v = to
-	}
 }
 
 // faults explains what is wrong with o, without showing a secret.

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -145,7 +146,7 @@ func (m Message) wire(r recipient) wireSend {
 		Recipient: r, MessagingType: m.Type, Tag: m.Tag, Notification: m.Notification, Persona: m.Persona,
 		Message: wireMessage{Metadata: m.Metadata},
 	}
-	setDefault(&w.MessagingType, TypeResponse)
+	w.MessagingType = cmp.Or(w.MessagingType, TypeResponse)
 	switch {
 	case len(m.Buttons) > 0:
 		w.Message.Attachment = &wireAttachment{"template", wirePayload{Template: "button", Text: m.Text, Buttons: m.Buttons}}
