@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -588,7 +589,7 @@ func TestOwnerWithoutTrustBeginsNoCall(t *testing.T) {
 func samePartition(psid messenger.PSID) messenger.PSID {
 	want := messenger.ThreadKey{Page: page, PSID: psid}.Partition(8)
 	for n := 1; ; n++ {
-		other := messenger.PSID(fmt.Sprint(8_000_000_000_000_000 + n))
+		other := messenger.PSID(strconv.Itoa(8_000_000_000_000_000 + n))
 		if (messenger.ThreadKey{Page: page, PSID: other}).Partition(8) == want {
 			return other
 		}
