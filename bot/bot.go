@@ -115,6 +115,7 @@ type Script struct {
 	fallback      []*rule
 	locales       locales
 	usesNames     bool
+	profiles      []Profile // by locale, in the order of locales; nil for none
 }
 
 // rule is one answer of the script.

@@ -279,6 +279,37 @@ func TestFullScript(t *testing.T) {
 	}
 }
 
+// What the Page shows beside a conversation comes in each locale of the script.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	src, err := os.ReadFile("../testdata/bot/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	menu := func(hours string) []bot.Button {
+		return []bot.Button{
+			{Title: hours, Payload: "RULE:hours"}, {Title: "My order", Payload: "MENU_ORDER"}, {Title: "Website", URL: "https://example.com"},
+		}
+	}
+	person := bot.Choice{Title: "I would like to talk to a person", Payload: "USHER_HANDOFF"}
+	want := []bot.Profile{
+		{
+			Locale: "en", Greeting: "Ask Corner Shop anything.", Menu: menu("Opening hours"),
+			IceBreakers: []bot.Choice{{Title: "When are you open?", Payload: "RULE:hours"}, person},
+		},
+		{
+			Locale: "de", Greeting: "Frag Corner Shop, was du willst.", Menu: menu("Öffnungszeiten"),
+			IceBreakers: []bot.Choice{{Title: "Wann habt ihr offen?", Payload: "RULE:hours"}, person},
+		},
+	}
+	if diff := cmp.Diff(want, load(t, string(src)).Profiles("Corner Shop")); diff != "" {
+		t.Errorf("Profiles() (-want +got):\n%s", diff)
+	}
+	if got := load(t, rest).Profiles("Corner Shop"); got != nil {
+		t.Errorf("Profiles() = %v, want nil without the section", got)
+	}
+}
+
 func TestLocales(t *testing.T) {
 	t.Parallel()
 	s := load(t, `
@@ -476,7 +507,34 @@ func FuzzLoad(f *testing.F) {
 				}
 			}
 		}
+		for _, p := range s.Profiles(name) {
+			if problem := beyondProfile(p); problem != "" {
+				t.Fatalf("%s: %+v", problem, p)
+			}
+		}
 	})
+}
+
+// beyondProfile tells what of a profile Meta would refuse, "" for nothing.
+func beyondProfile(p bot.Profile) string {
+	beyond := func(s string, limit int) bool { return s == "" || utf8.RuneCountInString(s) > limit }
+	if p.Greeting != "" && beyond(p.Greeting, 160) {
+		return "greeting"
+	}
+	for _, q := range p.IceBreakers {
+		if beyond(q.Title, 80) || beyond(q.Payload, 1000) {
+			return "ice breaker " + q.Title
+		}
+	}
+	for _, b := range p.Menu {
+		if beyond(b.Title, 30) || (b.URL == "") == (b.Payload == "") || utf8.RuneCountInString(b.Payload) > 1000 {
+			return "menu item " + b.Title
+		}
+	}
+	if len(p.IceBreakers) > 4 || len(p.Menu) > 18 {
+		return "too many"
+	}
+	return ""
 }
 
 // beyond tells what of a message Meta would refuse, "" for nothing.

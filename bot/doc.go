@@ -34,6 +34,13 @@
 //	fallback:                    # required: the nth answers the nth misunderstanding in a row, the last stays
 //	  - say: …
 //	  - handoff: true
+//	profile:                     # beside the conversation; usher setup tells Meta
+//	  greeting: …                # above an empty one; at most 160 characters
+//	  ice_breakers:              # at most 4 questions to begin with
+//	    - {title: When are you open?, goto: hours}
+//	  menu:                      # at most 18 items; the ways to people and back are added
+//	    - {title: Opening hours, goto: hours}
+//	    - {title: Website, url: "https://…"}
 //
 // What is said is a text, a message, or a list of at most 10 of them:
 //

@@ -93,7 +93,7 @@ type claimant struct {
 // read reads the sections: those whose rules are tried first come first.
 func (l *loader) read(root node) {
 	f, ok := l.fields(root, "version", "default_locale", greetingID, getStartedID, "shortcuts", "rules",
-		returnedID, fallbackID, mediaFallbackID)
+		returnedID, fallbackID, mediaFallbackID, "profile")
 	if !ok {
 		return
 	}
@@ -113,7 +113,7 @@ func (l *loader) read(root node) {
 	l.fallback(root, f)
 	l.script.returned = l.section(f, returnedID)
 	l.script.mediaFallback = l.section(f, mediaFallbackID)
-	l.speak()
+	l.speak(f["profile"])
 	l.check()
 }
 

@@ -42,7 +42,7 @@ const (
 
 // speak reads everything that is said, once for each locale. Faults that are the
 // same in all of them are kept once.
-func (l *loader) speak() {
+func (l *loader) speak(profile node) {
 	for i := 0; i < len(l.locales) && i <= maxLocales; i++ { // the first round finds the other locales
 		l.locale = l.locales[i]
 		for _, e := range l.entries {
@@ -56,6 +56,9 @@ func (l *loader) speak() {
 			if e.rule.id == greetingID && len(said) > 1 {
 				l.fault(e.says, "%d messages: a greeting is exactly one", len(said))
 			}
+		}
+		if profile.Node != nil {
+			l.profile(profile)
 		}
 		slices.Sort(l.locales[i+1:])
 	}
@@ -157,18 +160,22 @@ func (l *loader) buttons(n node) []Button {
 		if !ok {
 			continue
 		}
-		b := Button{Title: l.title(n, f, maxTitle)}
-		if at, ok := f["url"]; ok {
-			b.URL = l.url(at)
-			if len(f) > 2 {
-				l.fault(n, "a button with a url does nothing else")
-			}
-		} else {
-			b.Payload = l.payload(n, f, b.Title)
-		}
-		buttons = append(buttons, b)
+		buttons = append(buttons, l.button(n, f, l.title(n, f, maxTitle)))
 	}
 	return buttons
+}
+
+func (l *loader) button(n node, f map[string]node, title string) Button {
+	b := Button{Title: title}
+	if at, ok := f["url"]; ok {
+		b.URL = l.url(at)
+		if len(f) > 2 {
+			l.fault(n, "a button with a url does nothing else")
+		}
+	} else {
+		b.Payload = l.payload(n, f, title)
+	}
+	return b
 }
 
 func (l *loader) quickReplies(n node) []Choice {

@@ -113,10 +113,7 @@ func each(err error) []error {
 }
 
 func (d *doctor) page(ctx context.Context, cfg config.Config, p config.Page) {
-	what := "Page " + p.ID
-	if p.Name != "" {
-		what += " (" + p.Name + ")"
-	}
+	what := pageLabel(p)
 	client, err := newGraph(cfg, p, nil)
 	if err != nil {
 		d.fault(what, err, "correct messenger.pages")
@@ -168,12 +165,12 @@ func (d *doctor) subscribed(what string, cfg config.Config, all []graph.Subscrip
 	i := slices.IndexFunc(all, func(s graph.Subscription) bool { return s.App == messenger.AppID(cfg.Messenger.AppID) })
 	if i < 0 {
 		d.fault(what, "the Page is not subscribed to app "+cfg.Messenger.AppID,
-			"App Dashboard, Messenger > API settings > Webhooks: add the subscriptions "+strings.Join(fields, ", "))
+			"usher setup, or App Dashboard, Messenger > API settings > Webhooks: add the subscriptions "+strings.Join(fields, ", "))
 		return
 	}
 	missing := slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return slices.Contains(all[i].Fields, f) })
 	if len(missing) > 0 {
-		d.fault(what, "missing "+strings.Join(missing, ", "), "App Dashboard, Messenger > API settings > Webhooks: add them for this Page")
+		d.fault(what, "missing "+strings.Join(missing, ", "), "usher setup, or App Dashboard, Messenger > API settings > Webhooks: add them for this Page")
 		return
 	}
 	d.ok(what, "all there")

@@ -46,7 +46,7 @@ func TestCheckLive(t *testing.T) {
 				"messaging_optins", "messaging_policy_enforcement", "messaging_feedback",
 			}},
 			redis: good, code: exitFailed,
-			says: []string{fine + ", token", "✖ Page " + testPage + " (My Page), subscriptions: missing messaging_handovers, standby\n", "mend: App Dashboard"},
+			says: []string{fine + ", token", "✖ Page " + testPage + " (My Page), subscriptions: missing messaging_handovers, standby\n", "mend: usher setup, or App Dashboard"},
 		},
 		"not_subscribed": {
 			meta: simulator.Options{Fields: []string{}}, redis: good, code: exitFailed,

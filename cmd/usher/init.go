@@ -50,6 +50,7 @@ func (p *program) initialise(dir string) error {
   2. usher check --config %[1]s
   3. usher talk --config %[1]s     to try what the bot says, offline
   4. usher serve --config %[1]s
+  5. usher setup --config %[1]s    to subscribe the Page and give it its menu
 `, settings, script)
 	return nil
 }

@@ -60,6 +60,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong command line, settings or script.`,
 	root.AddCommand(
 		p.initCommand(),
 		p.checkCommand(),
+		p.setupCommand(),
 		p.serveCommand(),
 		p.threadCommand(),
 		p.talkCommand(),
