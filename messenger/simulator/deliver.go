@@ -40,6 +40,7 @@ type queue struct {
 	client  *http.Client // posts the deliveries
 	waiting []delivery
 	busy    bool
+	pausing bool        // busy, but only with waiting for the clock
 	retry   func() bool // stops the timer of the next attempt; nil when none runs
 	failing time.Time   // when the present row of failures began
 }
@@ -151,7 +152,7 @@ func (m *Meta) drain(q *queue) {
 		req := m.post(q.app, batch)
 		m.mu.Unlock()
 
-		err := m.pause(m.ctx, latency)
+		err := m.linger(q, latency)
 		status := 0
 		if err == nil {
 			status, err = m.attempt(client, address, req)
@@ -163,6 +164,35 @@ func (m *Meta) drain(q *queue) {
 		if !again {
 			return
 		}
+	}
+}
+
+// linger is a delivery's slowness; only the clock is waited for meanwhile.
+func (m *Meta) linger(q *queue, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	over := make(chan struct{})
+	stop := m.opt.After(d, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		q.pausing = false
+		close(over)
+	})
+	defer stop()
+	m.mu.Lock()
+	select {
+	case <-over:
+	default:
+		q.pausing = true
+		m.happened()
+	}
+	m.mu.Unlock()
+	select {
+	case <-over:
+		return nil
+	case <-m.ctx.Done():
+		return m.ctx.Err()
 	}
 }
 
@@ -193,10 +223,12 @@ func (m *Meta) post(a *app, batch []delivery) signed {
 			body.Entry = append(body.Entry, entry{ID: m.opt.Page, Time: d.at.UnixMilli(), Hop: d.hop})
 		}
 		last := &body.Entry[len(body.Entry)-1]
+		raw := mustMarshal(d.item)
+		batch[i].told.Event = raw
 		if d.told.Channel == Standby {
-			last.Standby = append(last.Standby, d.item)
+			last.Standby = append(last.Standby, raw)
 		} else {
-			last.Messaging = append(last.Messaging, d.item)
+			last.Messaging = append(last.Messaging, raw)
 		}
 	}
 	raw := wire(body)

@@ -58,33 +58,33 @@ const (
 //
 // https://developers.facebook.com/documentation/business-messaging/messenger-platform/conversation-routing
 type Doubts struct {
-	TakeTold  TakeTold
-	IdleOwner IdleOwner
+	TakeTold  TakeTold  `json:"take_told"`
+	IdleOwner IdleOwner `json:"idle_owner"`
 	// RetakeSucceeds makes a take by the controller a success, as in the Handover
 	// Protocol. Otherwise it is refused with code 100.
-	RetakeSucceeds bool
+	RetakeSucceeds bool `json:"retake_succeeds"`
 	// DefaultTakesFreely lets the default app take without the toggle.
-	DefaultTakesFreely bool
+	DefaultTakesFreely bool `json:"default_takes_freely"`
 	// MenuHidden sends taps of the persistent menu to an app that does not
 	// control the thread as standby without payload. Otherwise they are treated
 	// like its buttons: messaging, with payload.
-	MenuHidden bool
+	MenuHidden bool `json:"menu_hidden"`
 	// QuickReplyHidden strips quick_reply from messages on standby.
-	QuickReplyHidden bool
+	QuickReplyHidden bool `json:"quick_reply_hidden"`
 	// ActionsFree accepts sender actions of an app that does not control the
 	// thread. Otherwise they are refused like messages.
-	ActionsFree bool
+	ActionsFree bool `json:"actions_free"`
 	// OnlyCustomersRenew lets control lapse 24 h after the customer's last act
 	// ("no user to business message within last 24 hours"). Otherwise the
 	// controller's messages count as well ("24 hours of inactivity").
-	OnlyCustomersRenew bool
+	OnlyCustomersRenew bool `json:"only_customers_renew"`
 	// ControlInSeconds writes the timestamps of control events in seconds, as
 	// observed in production.
-	ControlInSeconds bool
+	ControlInSeconds bool `json:"control_in_seconds"`
 	// TakeRefusal is the error code of a take that is not allowed. Defaults to 27.
-	TakeRefusal int
+	TakeRefusal int `json:"take_refusal"`
 	// TextLimit is the length of the longest text, in characters. Defaults to 2000.
-	TextLimit int
+	TextLimit int `json:"text_limit"`
 }
 
 func (d Doubts) withDefaults() Doubts {

@@ -22,11 +22,11 @@ type envelope struct {
 
 // entry has either messaging or standby.
 type entry struct {
-	ID        messenger.PageID `json:"id"`
-	Time      int64            `json:"time"` // Unix milliseconds
-	Messaging []item           `json:"messaging,omitempty"`
-	Standby   []item           `json:"standby,omitempty"`
-	Hop       []hopContext     `json:"hop_context,omitempty"`
+	ID        messenger.PageID  `json:"id"`
+	Time      int64             `json:"time"` // Unix milliseconds
+	Messaging []json.RawMessage `json:"messaging,omitempty"`
+	Standby   []json.RawMessage `json:"standby,omitempty"`
+	Hop       []hopContext      `json:"hop_context,omitempty"`
 }
 
 // hopContext stands beside control events.
@@ -181,13 +181,19 @@ func quoted(mid messenger.MessageID) *replyTo {
 	return &replyTo{MID: mid}
 }
 
+// mustMarshal writes a part of a webhook; what is raw in it was read as JSON.
+func mustMarshal(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("simulator: webhook cannot be written: %v", err))
+	}
+	return b
+}
+
 // wire writes JSON as Meta does: beyond ASCII and slashes are escaped, so that a
 // receiver which signs anything but the bytes that came fails.
 func wire(e envelope) []byte {
-	b, err := json.Marshal(e)
-	if err != nil {
-		panic(fmt.Sprintf("simulator: webhook cannot be written: %v", err)) // its raw parts were read as JSON
-	}
+	b := mustMarshal(e)
 	var out bytes.Buffer
 	for _, r := range string(b) {
 		switch {

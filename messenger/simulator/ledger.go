@@ -70,6 +70,8 @@ type Told struct {
 	PSID    messenger.PSID      `json:"psid"`
 	MID     messenger.MessageID `json:"mid,omitempty"`
 	Channel Channel             `json:"channel"`
+	// Event is the JSON of the event as it stood in the body.
+	Event json.RawMessage `json:"event,omitempty"`
 }
 
 // Act is what a person did, or Meta by itself.

@@ -98,6 +98,9 @@ type Options struct {
 
 	// Seed makes the message ids and all chances repeatable. 0 draws one.
 	Seed uint64
+	// Clock is a time that [Meta.Forward] can put forward. It stands for Now and
+	// After.
+	Clock *Clock
 	// Now returns the time. Defaults to [time.Now].
 	Now func() time.Time
 	// After runs f after d and returns what stops it. Defaults to
@@ -205,16 +208,28 @@ func (o Options) withDefaults() (Options, error) {
 	if len(o.Retries) == 0 {
 		o.Retries = []time.Duration{0, 0, 0, 5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute}
 	}
+	errs = append(errs, o.setClock())
+	if err := errors.Join(errs...); err != nil {
+		return o, fmt.Errorf("simulator options: %w", err)
+	}
+	return o, nil
+}
+
+// setClock fills in Now and After.
+func (o *Options) setClock() error {
+	if o.Clock != nil {
+		if o.Now != nil || o.After != nil {
+			return errors.New("a clock stands for now and after")
+		}
+		o.Now, o.After = o.Clock.Now, o.Clock.After
+	}
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of the injected clock
 	}
 	if o.After == nil {
 		o.After = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
-	if err := errors.Join(errs...); err != nil {
-		return o, fmt.Errorf("simulator options: %w", err)
-	}
-	return o, nil
+	return nil
 }
 
 func or[T comparable](v, otherwise T) T {
