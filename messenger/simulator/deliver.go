@@ -159,7 +159,7 @@ func (m *Meta) drain(q *queue) {
 		}
 
 		m.mu.Lock()
-		again := m.answered(q, batch, status, err)
+		again := m.answered(q, batch, req.body, status, err)
 		m.mu.Unlock()
 		if !again {
 			return
@@ -259,13 +259,13 @@ func (m *Meta) attempt(client *http.Client, address string, s signed) (int, erro
 
 // answered notes the outcome of an attempt and tells whether to go on at once.
 // The lock is held.
-func (m *Meta) answered(q *queue, batch []delivery, status int, err error) (again bool) {
+func (m *Meta) answered(q *queue, batch []delivery, body []byte, status int, err error) (again bool) {
 	defer m.happened()
 	if m.ctx.Err() != nil { // closing
 		q.busy = false
 		return false
 	}
-	record := Delivery{App: q.app.id, Attempt: batch[0].attempts + 1, Status: status}
+	record := Delivery{App: q.app.id, Attempt: batch[0].attempts + 1, Status: status, Body: m.kept(body)}
 	if err != nil {
 		record.Error = err.Error()
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -208,6 +209,9 @@ func (m *Meta) settleCall(c *call, refused *GraphError) (answer any, _ *GraphErr
 	c.entry.Status = http.StatusOK
 	if refused != nil {
 		c.entry.Status, c.entry.Code, c.entry.Subcode, c.entry.Error = refused.Status, refused.Code, refused.Subcode, refused.Message
+		c.entry.Answer = m.keptJSON(refused.body())
+	} else {
+		c.entry.Answer = m.keptJSON(answer)
 	}
 	m.recordCall(c)
 	return answer, refused
@@ -215,6 +219,9 @@ func (m *Meta) settleCall(c *call, refused *GraphError) (answer any, _ *GraphErr
 
 func (m *Meta) recordCall(c *call) {
 	c.entry.Method, c.entry.Edge, c.entry.PSID = c.method, c.edge, c.psid()
+	if m.opt.KeepBodies {
+		c.entry.Request = m.keptJSON(c.params.withoutSecrets())
+	}
 	if c.app != nil {
 		c.entry.App = c.app.id
 	}
@@ -241,11 +248,16 @@ func (m *Meta) fail(w http.ResponseWriter, c *call, f Failure, record bool) {
 			f.Status = http.StatusOK
 		}
 	}
+	refused := &GraphError{
+		Status: f.Status, Code: f.Code, Subcode: f.Subcode, Type: "OAuthException",
+		Message: or(f.Message, fmt.Sprintf("(#%d) failed on purpose", f.Code)),
+	}
 	if record {
 		m.mu.Lock()
 		c.entry.Error = "cut"
 		if !cut {
 			c.entry.Status, c.entry.Code, c.entry.Subcode, c.entry.Error = f.Status, f.Code, f.Subcode, or(f.Message, "failed on purpose")
+			c.entry.Answer = m.keptJSON(refused.body())
 		}
 		m.recordCall(c)
 		m.mu.Unlock()
@@ -261,24 +273,28 @@ func (m *Meta) fail(w http.ResponseWriter, c *call, f Failure, record bool) {
 		_, _ = io.WriteString(w, f.Body) // a caller that left needs nothing
 		return
 	}
-	m.writeRefusal(w, &GraphError{
-		Status: f.Status, Code: f.Code, Subcode: f.Subcode, Type: "OAuthException",
-		Message: or(f.Message, fmt.Sprintf("(#%d) failed on purpose", f.Code)),
-	})
+	m.writeRefusal(w, refused)
 }
 
 func (m *Meta) writeRefusal(w http.ResponseWriter, r *GraphError) {
 	m.mu.Lock()
 	trace := m.next("A")
 	m.mu.Unlock()
-	body := map[string]any{"message": r.Message, "type": r.Type, "code": r.Code, "fbtrace_id": trace}
+	body := r.body()
+	body["error"]["fbtrace_id"] = trace
+	writeJSON(w, r.Status, body)
+}
+
+// body writes r as Meta does, but for the trace id.
+func (r *GraphError) body() map[string]map[string]any {
+	body := map[string]any{"message": r.Message, "type": r.Type, "code": r.Code}
 	if r.Subcode != 0 {
 		body["error_subcode"] = r.Subcode
 	}
 	if r.Code == 1 || r.Code == 2 {
 		body["is_transient"] = true
 	}
-	writeJSON(w, r.Status, map[string]any{"error": body})
+	return map[string]map[string]any{"error": body}
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
@@ -350,6 +366,14 @@ func (p params) raw(key string) json.RawMessage {
 		return json.RawMessage(inner)
 	}
 	return b
+}
+
+// withoutSecrets leaves out what proves who calls.
+func (p params) withoutSecrets() params {
+	p = maps.Clone(p)
+	delete(p, "access_token")
+	delete(p, "appsecret_proof")
+	return p
 }
 
 // text returns a parameter that is a string or a number.

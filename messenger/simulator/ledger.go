@@ -50,6 +50,10 @@ type Call struct {
 	// AnswerLost tells that what Status says happened, but the caller was not
 	// told so.
 	AnswerLost bool `json:"answer_lost,omitempty"`
+	// Request and Answer are what was on the wire, without the token and its proof;
+	// kept where [Options.KeepBodies] says so.
+	Request json.RawMessage `json:"request,omitempty"`
+	Answer  json.RawMessage `json:"answer,omitempty"`
 }
 
 // OK tells whether the call took effect.
@@ -62,6 +66,8 @@ type Delivery struct {
 	Events  []Told          `json:"events"`
 	Status  int             `json:"status"` // 0: no answer within 5 s, or none at all
 	Error   string          `json:"error,omitempty"`
+	// Body is what was on the wire; kept where [Options.KeepBodies] says so.
+	Body json.RawMessage `json:"body,omitempty"`
 }
 
 // Told is one event of a delivery.
@@ -134,6 +140,29 @@ func (m *Meta) Deliveries(to messenger.AppID) []Delivery {
 		}
 	}
 	return deliveries
+}
+
+// maxKept bounds a body that the ledger keeps, in bytes.
+const maxKept = 16 << 10
+
+// kept returns what the ledger keeps of a body: a longer one is left out.
+func (m *Meta) kept(body []byte) json.RawMessage {
+	if !m.opt.KeepBodies || len(body) > maxKept {
+		return nil
+	}
+	return body
+}
+
+// keptJSON is kept for what is still to be written.
+func (m *Meta) keptJSON(v any) json.RawMessage {
+	if !m.opt.KeepBodies {
+		return nil
+	}
+	body, err := json.Marshal(v)
+	if err != nil {
+		return nil // as its caller will be told
+	}
+	return m.kept(body)
 }
 
 // serveLedger answers GET /_simulator/ledger?since=SEQ: {"entries":[…]}, those

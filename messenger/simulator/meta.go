@@ -92,6 +92,9 @@ type Options struct {
 	// LedgerSize is how many of the newest ledger entries are kept. Defaults to
 	// 100,000.
 	LedgerSize int
+	// KeepBodies keeps the bodies of deliveries and calls in the ledger, up to
+	// 16 KiB each, but no token.
+	KeepBodies bool
 	// Log is told each ledger entry as it is written, in order. It runs inside the
 	// simulator and must neither block nor call back.
 	Log func(Entry)
