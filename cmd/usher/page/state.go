@@ -38,6 +38,9 @@ type State struct {
 type Page struct {
 	ID   messenger.PageID `json:"id"`
 	Name string           `json:"name"`
+	// App is Usher's own id and Inbox the Page Inbox's: a line's app tells who spoke.
+	App   messenger.AppID `json:"app"`
+	Inbox messenger.AppID `json:"inbox"`
 }
 
 // Customer is one thread: what her phone shows, what Usher holds, what the inbox shows.
