@@ -84,6 +84,7 @@ type Told struct {
 type Act struct {
 	Who  string              `json:"who"` // customer, agent, meta
 	What string              `json:"what"`
+	Text string              `json:"text,omitempty"` // what was written, sent or tapped
 	PSID messenger.PSID      `json:"psid,omitempty"`
 	MID  messenger.MessageID `json:"mid,omitempty"`
 }

@@ -224,7 +224,7 @@ func (c *Customer) writes(what string, l Line, msg message) messenger.MessageID 
 		}
 		return event{kind: kind, field: fieldMessages, mid: mid, item: item{Message: &told}}, channel
 	})
-	c.m.record(Entry{Act: &Act{Who: "customer", What: what, PSID: c.t.psid, MID: mid}})
+	c.m.record(Entry{Act: &Act{Who: "customer", What: what, Text: or(l.Text, l.Attachment), PSID: c.t.psid, MID: mid}})
 	return mid
 }
 
@@ -242,7 +242,7 @@ func (c *Customer) posts(title, payload string, by messenger.AppID, ofMenu bool)
 		}
 		return event{kind: messenger.KindPostback, field: fieldPostbacks, mid: mid, item: item{Postback: &p}}, channel
 	})
-	c.m.record(Entry{Act: &Act{Who: "customer", What: "taps", PSID: c.t.psid, MID: mid}})
+	c.m.record(Entry{Act: &Act{Who: "customer", What: "taps", Text: title, PSID: c.t.psid, MID: mid}})
 	return mid
 }
 
@@ -278,7 +278,7 @@ func (a *Agent) Replies(psid messenger.PSID, text string) (messenger.MessageID, 
 	a.takes(t)
 	line, _ := a.m.say(t, Line{App: a.m.opt.Inbox, Text: text}, nil)
 	a.m.appSent(t, a.m.find(a.m.opt.Inbox))
-	a.m.record(Entry{Act: &Act{Who: "agent", What: "replies", PSID: psid, MID: line.MID}})
+	a.m.record(Entry{Act: &Act{Who: "agent", What: "replies", Text: text, PSID: psid, MID: line.MID}})
 	return line.MID, nil
 }
 

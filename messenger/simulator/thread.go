@@ -143,6 +143,17 @@ func (m *Meta) Owner(psid messenger.PSID) (messenger.AppID, time.Time) {
 	return t.owner, t.until
 }
 
+// Window returns until when an app may write to a customer: 24 h after her last
+// act; the zero time before her first.
+func (m *Meta) Window(psid messenger.PSID) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t, ok := m.threads[psid]; ok && !t.acted.IsZero() {
+		return t.acted.Add(day)
+	}
+	return time.Time{}
+}
+
 // Customers returns the ids of all customers, sorted.
 func (m *Meta) Customers() []messenger.PSID {
 	m.mu.Lock()

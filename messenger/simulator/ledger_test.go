@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"usher/messenger/simulator"
 )
@@ -81,4 +83,34 @@ func post(t *testing.T, meta *simulator.Meta, body string) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
+}
+
+// An act tells what was written or tapped, and the window opens with each.
+func TestActsAndTheWindow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if got := w.Window(ann); !got.IsZero() {
+		t.Errorf("the window is open until %v before she has acted", got)
+	}
+	w.says("hello")
+	first := w.Window(ann)
+	w.pass(time.Hour)
+	if _, err := w.Customer(ann).Sends("image"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Agent().Replies(ann, "Tom here"); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.Window(ann); got.Sub(first) != time.Hour {
+		t.Errorf("the window moved from %v to %v, want an hour later", first, got)
+	}
+	var texts []string
+	for _, e := range w.Snapshot() {
+		if e.Act != nil {
+			texts = append(texts, e.Act.Who+" "+e.Act.Text)
+		}
+	}
+	if want := []string{"customer hello", "customer image", "agent Tom here"}; !slices.Equal(texts, want) {
+		t.Errorf("acts = %q, want %q", texts, want)
+	}
 }
