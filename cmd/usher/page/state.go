@@ -25,6 +25,8 @@ type State struct {
 	Up       bool `json:"up"`
 	Graph    bool `json:"graph"`
 	Webhooks bool `json:"webhooks"`
+	// Done is what Done does: pass, release or nothing.
+	Done string `json:"done"`
 
 	Customers  []Customer  `json:"customers"`  // in the order in which they were made
 	Situations []Situation `json:"situations"` // always the same, in the same order
