@@ -1,11 +1,18 @@
 package simulator
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"usher/messenger"
@@ -136,4 +143,57 @@ func (o *OtherApp) call(name string, psid messenger.PSID, body map[string]any) (
 		return nil, refused
 	}
 	return answer, nil
+}
+
+// graph calls Graph over HTTP, in this process, with the app's token and proof.
+func (o *OtherApp) graph(method, path string, body json.RawMessage) (Outcome, error) {
+	o.m.mu.Lock()
+	token, proof := o.app.token, o.app.proof()
+	o.m.mu.Unlock()
+	at, err := url.Parse("https://graph.invalid/" + strings.TrimPrefix(path, "/"))
+	if err != nil {
+		return Outcome{}, fmt.Errorf("%s %s: %w: %w", method, path, ErrDeed, err)
+	}
+	query := at.Query()
+	query.Set("appsecret_proof", proof)
+	at.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(o.m.ctx, method, at.String(), bytes.NewReader(body))
+	if err != nil {
+		return Outcome{}, fmt.Errorf("%s %s: %w: %w", method, path, ErrDeed, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := o.m.Client().Do(req)
+	if err != nil {
+		return Outcome{}, err
+	}
+	answer, err := io.ReadAll(res.Body)
+	if err := errors.Join(err, res.Body.Close()); err != nil {
+		return Outcome{}, err
+	}
+	if res.StatusCode != http.StatusOK {
+		return Outcome{}, readRefusal(res.StatusCode, answer)
+	}
+	var sent sendAnswer
+	if json.Unmarshal(answer, &sent) != nil {
+		sent = sendAnswer{} // not every answer is a send's
+	}
+	return Outcome{MID: sent.MessageID, Answer: bytes.TrimSpace(answer)}, nil
+}
+
+// readRefusal reads an error as Graph wrote it.
+func readRefusal(status int, answer []byte) *GraphError {
+	var body struct {
+		Error struct {
+			Code    int    `json:"code"`
+			Subcode int    `json:"error_subcode"`
+			Type    string `json:"type"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(answer, &body) != nil || body.Error.Message == "" {
+		body.Error.Message = fmt.Sprintf("status %d: %.200s", status, answer) // no error of Meta's
+	}
+	e := body.Error
+	return &GraphError{Status: status, Code: e.Code, Subcode: e.Subcode, Type: e.Type, Message: e.Message}
 }

@@ -223,12 +223,10 @@ func (m *Meta) post(a *app, batch []delivery) signed {
 			body.Entry = append(body.Entry, entry{ID: m.opt.Page, Time: d.at.UnixMilli(), Hop: d.hop})
 		}
 		last := &body.Entry[len(body.Entry)-1]
-		raw := mustMarshal(d.item)
-		batch[i].told.Event = raw
 		if d.told.Channel == Standby {
-			last.Standby = append(last.Standby, raw)
+			last.Standby = append(last.Standby, d.item)
 		} else {
-			last.Messaging = append(last.Messaging, raw)
+			last.Messaging = append(last.Messaging, d.item)
 		}
 	}
 	raw := wire(body)

@@ -22,11 +22,11 @@ type envelope struct {
 
 // entry has either messaging or standby.
 type entry struct {
-	ID        messenger.PageID  `json:"id"`
-	Time      int64             `json:"time"` // Unix milliseconds
-	Messaging []json.RawMessage `json:"messaging,omitempty"`
-	Standby   []json.RawMessage `json:"standby,omitempty"`
-	Hop       []hopContext      `json:"hop_context,omitempty"`
+	ID        messenger.PageID `json:"id"`
+	Time      int64            `json:"time"` // Unix milliseconds
+	Messaging []item           `json:"messaging,omitempty"`
+	Standby   []item           `json:"standby,omitempty"`
+	Hop       []hopContext     `json:"hop_context,omitempty"`
 }
 
 // hopContext stands beside control events.

@@ -96,10 +96,11 @@ type call struct {
 	entry  Call
 }
 
-// ServeHTTP answers the Graph API below /vNN.N/, and GET /_simulator/ledger.
+// ServeHTTP answers the Graph API below /vNN.N/, and the control API below
+// /_simulator/, see [OpenAPI].
 func (m *Meta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/_simulator/ledger" && r.Method == http.MethodGet {
-		m.serveLedger(w, r)
+	if strings.HasPrefix(r.URL.Path, controlPath) {
+		m.api.ServeHTTP(w, r)
 		return
 	}
 	c := &call{method: r.Method}

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"usher/messenger"
 	"usher/messenger/simulator"
@@ -533,7 +532,7 @@ func TestLedger(t *testing.T) {
 			{Kind: messenger.KindEcho, PSID: ann, MID: calls[len(calls)-1].MID, Channel: simulator.Messaging},
 		}}},
 	}
-	if diff := cmp.Diff(want, got.Entries, cmpopts.IgnoreFields(simulator.Told{}, "Event")); diff != "" {
+	if diff := cmp.Diff(want, got.Entries); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(w.Snapshot(), got.Entries); diff != "" {

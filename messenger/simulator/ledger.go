@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"usher/messenger"
@@ -76,8 +75,6 @@ type Told struct {
 	PSID    messenger.PSID      `json:"psid"`
 	MID     messenger.MessageID `json:"mid,omitempty"`
 	Channel Channel             `json:"channel"`
-	// Event is the JSON of the event as it stood in the body.
-	Event json.RawMessage `json:"event,omitempty"`
 }
 
 // Act is what a person did, or Meta by itself.
@@ -166,18 +163,47 @@ func (m *Meta) keptJSON(v any) json.RawMessage {
 	return m.kept(body)
 }
 
-// serveLedger answers GET /_simulator/ledger?since=SEQ: {"entries":[…]}, those
-// with a greater Seq.
-func (m *Meta) serveLedger(w http.ResponseWriter, r *http.Request) {
-	var since int64
-	if s := r.URL.Query().Get("since"); s != "" {
-		var err error
-		if since, err = strconv.ParseInt(s, 10, 64); err != nil {
-			http.Error(w, "since: want a number", http.StatusBadRequest)
-			return
+// filter chooses entries; what is empty chooses all.
+type filter struct {
+	kind     string // call, delivery or act
+	app      messenger.AppID
+	customer messenger.PSID
+	edge     string
+}
+
+// entriesAfter returns the oldest entries with a greater Seq than since that f
+// chooses, at most maxEntries, and the Seq up to which it has looked.
+func (m *Meta) entriesAfter(since int64, f filter) ([]Entry, int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.ledger.entries[max(0, len(m.ledger.entries)-m.ledger.size):]
+	chosen, seq := []Entry{}, since
+	for _, e := range all[min(max(0, len(all)-int(m.ledger.seq-since)), len(all)):] {
+		if len(chosen) == maxEntries {
+			break
+		}
+		if seq = e.Seq; f.chooses(e) {
+			chosen = append(chosen, e)
 		}
 	}
-	entries := slices.DeleteFunc(m.Snapshot(), func(e Entry) bool { return e.Seq <= since })
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string][]Entry{"entries": entries}) // a reader that left needs nothing
+	return chosen, seq
+}
+
+func (f filter) chooses(e Entry) bool {
+	var kind, edge string
+	var app messenger.AppID
+	var about []messenger.PSID
+	switch {
+	case e.Call != nil:
+		kind, app, edge, about = "call", e.Call.App, e.Call.Edge, []messenger.PSID{e.Call.PSID}
+	case e.Delivery != nil:
+		kind, app = "delivery", e.Delivery.App
+		for _, told := range e.Delivery.Events {
+			about = append(about, told.PSID)
+		}
+	case e.Act != nil:
+		kind, about = "act", []messenger.PSID{e.Act.PSID}
+	}
+	return (f.kind == "" || f.kind == kind) && (f.app == "" || f.app == app) && (f.edge == "" || f.edge == edge) &&
+		(f.customer == "" || slices.Contains(about, f.customer))
 }

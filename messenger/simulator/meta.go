@@ -89,6 +89,10 @@ type Options struct {
 	// 2 min and 5 min.
 	Retries []time.Duration
 
+	// ControlToken must come as a bearer token with each request of the control
+	// API, see [OpenAPI]. Without one, only this machine may make them.
+	ControlToken string
+
 	// LedgerSize is how many of the newest ledger entries are kept. Defaults to
 	// 100,000.
 	LedgerSize int
@@ -111,8 +115,8 @@ type Options struct {
 	After func(d time.Duration, f func()) (stop func() bool)
 }
 
-// Meta is one Page at Meta. It is an [http.Handler] that serves the Graph API,
-// and GET /_simulator/ledger. All methods are safe for concurrent use.
+// Meta is one Page at Meta. It is an [http.Handler] that serves the Graph API and
+// a control API, see [OpenAPI]. All methods are safe for concurrent use.
 type Meta struct {
 	opt    Options
 	ctx    context.Context //nolint:containedctx // the simulator's own life: deliveries outlive the call that caused them
@@ -120,7 +124,8 @@ type Meta struct {
 	wg     sync.WaitGroup
 	owned  *http.Client // the client that Close must tidy; nil for a caller's
 	edges  map[string]edge
-	us     *app // the app under test
+	api    http.Handler // the control API
+	us     *app         // the app under test
 
 	mu         sync.Mutex
 	closed     bool
@@ -150,7 +155,7 @@ func New(opt Options) (*Meta, error) {
 		ledger: ledger{size: opt.LedgerSize, log: opt.Log},
 		rng:    rand.New(rand.NewPCG(opt.Seed, 0)),
 	}
-	m.edges = m.routes()
+	m.edges, m.api = m.routes(), m.control()
 	m.faults.batch = opt.Batch
 	if opt.HTTP == nil {
 		m.owned = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
@@ -211,18 +216,19 @@ func (o Options) withDefaults() (Options, error) {
 	if len(o.Retries) == 0 {
 		o.Retries = []time.Duration{0, 0, 0, 5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute}
 	}
-	errs = append(errs, o.setClock())
+	o, err := o.withClock()
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return o, fmt.Errorf("simulator options: %w", err)
 	}
 	return o, nil
 }
 
-// setClock fills in Now and After.
-func (o *Options) setClock() error {
+// withClock fills in Now and After.
+func (o Options) withClock() (Options, error) {
 	if o.Clock != nil {
 		if o.Now != nil || o.After != nil {
-			return errors.New("a clock stands for now and after")
+			return o, errors.New("a clock stands for now and after")
 		}
 		o.Now, o.After = o.Clock.Now, o.Clock.After
 	}
@@ -232,7 +238,7 @@ func (o *Options) setClock() error {
 	if o.After == nil {
 		o.After = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
-	return nil
+	return o, nil
 }
 
 func or[T comparable](v, otherwise T) T {
