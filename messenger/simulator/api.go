@@ -21,7 +21,7 @@ import (
 // over loopback, to a loopback name, so that no web page can make them.
 
 //go:embed openapi.yaml
-var openAPI []byte //nolint:gochecknoglobals // what go:embed fills
+var openAPI []byte
 
 // OpenAPI returns the OpenAPI 3.1 description of the control API, in YAML.
 func OpenAPI() []byte { return append([]byte(nil), openAPI...) }

@@ -81,8 +81,9 @@ func do[W any](who string, w W, verbs map[string]verb[W], d Deed) (Outcome, erro
 			return Outcome{}, fmt.Errorf("%s %s: %w: it needs %s", who, d.Does, ErrDeed, name)
 		}
 	}
+	may := slices.Concat(needs, takes)
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if may := append(needs, takes...); !slices.Contains(may, name) {
+		if !slices.Contains(may, name) {
 			return Outcome{}, fmt.Errorf("%s %s: %w: %s means nothing to it; it takes %s",
 				who, d.Does, ErrDeed, name, or(strings.Join(may, ", "), "nothing more"))
 		}

@@ -173,11 +173,11 @@ type filter struct {
 
 // entriesAfter returns the oldest entries with a greater Seq than since that f
 // chooses, at most maxEntries, and the Seq up to which it has looked.
-func (m *Meta) entriesAfter(since int64, f filter) ([]Entry, int64) {
+func (m *Meta) entriesAfter(since int64, f filter) (chosen []Entry, seq int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := m.ledger.entries[max(0, len(m.ledger.entries)-m.ledger.size):]
-	chosen, seq := []Entry{}, since
+	chosen, seq = []Entry{}, since
 	for _, e := range all[min(max(0, len(all)-int(m.ledger.seq-since)), len(all)):] {
 		if len(chosen) == maxEntries {
 			break

@@ -1,0 +1,210 @@
+package simulator_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"usher/messenger/simulator"
+)
+
+// controlled asks the control API over HTTP, and returns the status and the body.
+func controlled(t *testing.T, client *http.Client, method, address, body string, headers ...string) (status int, answer string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err := errors.Join(err, res.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+// Without a token only this machine may control the simulator, and no web page on it.
+func TestControlIsForThisMachine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	server := httptest.NewServer(w)
+	defer server.Close()
+	for host, want := range map[string]int{
+		"127.0.0.1:8090": 200, "localhost": 200, "[::1]:8090": 200, "evil.example:8090": 403, "": 200,
+	} {
+		if got, body := controlled(t, server.Client(), "GET", server.URL+"/_simulator/clock", "", "Host", host); got != want {
+			t.Errorf("asked as %q: %d, want %d: %s", host, got, want, body)
+		}
+	}
+	from := func(local string) int {
+		req := httptest.NewRequestWithContext(context.WithValue(t.Context(), http.LocalAddrContextKey,
+			net.Addr(&net.TCPAddr{IP: net.ParseIP(local), Port: 80})), http.MethodGet, "http://localhost/_simulator/clock", http.NoBody)
+		rec := httptest.NewRecorder()
+		w.ServeHTTP(rec, req)
+		return rec.Code
+	}
+	if got := from("10.0.0.7"); got != http.StatusForbidden {
+		t.Errorf("asked over the network: %d, want 403", got)
+	}
+	if got := from("127.0.0.1"); got != http.StatusOK {
+		t.Errorf("asked over loopback: %d, want 200", got)
+	}
+}
+
+func TestControlToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *simulator.Options) { o.ControlToken = "open sesame" })
+	server := httptest.NewServer(w)
+	defer server.Close()
+	for given, want := range map[string]int{
+		"Bearer open sesame": 200, "": 401, "Bearer open": 401, "Bearer open sesame!": 401, "open sesame": 401,
+	} {
+		got, body := controlled(t, server.Client(), "GET", server.URL+"/_simulator/settings", "", "Authorization", given, "Host", "simulator.example")
+		if got != want || strings.Contains(body, "sesame") {
+			t.Errorf("with %q: %d, want %d: %s", given, got, want, body)
+		}
+	}
+}
+
+// What cannot be is answered with what, where, why and how to mend it.
+func TestControlErrors(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		method, path, body string
+		headers            []string
+		status             int
+		where, why, mend   string
+	}{
+		"no_route":         {method: "GET", path: "nothing", status: 404, why: "no route GET /_simulator/nothing", mend: "openapi.yaml"},
+		"wrong_method":     {method: "DELETE", path: "clock", status: 404, why: "no route DELETE /_simulator/clock"},
+		"not_json":         {method: "POST", path: "clock", body: "forward=1h", status: 400, where: "body", why: "invalid character"},
+		"form":             {method: "POST", path: "clock", body: "{}", headers: []string{"Content-Type", "text/plain"}, status: 415, where: "Content-Type"},
+		"two_objects":      {method: "POST", path: "clock", body: `{"forward":"1h"}{}`, status: 400, where: "body", why: "more than one"},
+		"unknown_key":      {method: "POST", path: "clock", body: `{"forwards":"1h"}`, status: 400, where: "body.forwards", why: "unknown field"},
+		"wrong_type":       {method: "POST", path: "clock", body: `{"forward":1}`, status: 400, where: "body.forward", why: "cannot unmarshal number"},
+		"backwards":        {method: "POST", path: "clock", body: `{"forward":"-1h"}`, status: 400, where: "body.forward", why: "outside 0s to 8784h0m0s", mend: "36h"},
+		"somebody's_clock": {method: "POST", path: "clock", body: `{"forward":"1h"}`, status: 409, why: "not the simulator's"},
+		"too_long":         {method: "POST", path: "clock", body: strings.Repeat(" ", 1<<20+1), status: 413, where: "body", why: "1048576 bytes"},
+		"bad_psid":         {method: "PUT", path: "customers/ann", body: "{}", status: 400, where: "path.psid", mend: "decimal digits"},
+		"nobody":           {method: "GET", path: "customers/1", status: 404, where: "customer", why: "no such customer", mend: "PUT /_simulator/customers"},
+		"nobody_acts":      {method: "POST", path: "customers/1/deeds", body: `{"does":"reads"}`, status: 404, where: "customer"},
+		"nobodys_lines":    {method: "GET", path: "customers/1/lines", status: 404, where: "customer"},
+		"needs_text":       {method: "POST", path: "customers/7000000000000001/deeds", body: `{"does":"says"}`, status: 400, where: "body", why: "it needs text"},
+		"means_nothing": {
+			method: "POST", path: "customers/7000000000000001/deeds", body: `{"does":"reads","text":"x"}`, status: 400, where: "body",
+			why: "text means nothing to it; it takes nothing more", mend: "verbs",
+		},
+		"no_such_app":     {method: "POST", path: "apps/9/deeds", body: `{"does":"takes","customer":"1"}`, status: 404, where: "path.app", mend: "connect it first"},
+		"bad_app":         {method: "PUT", path: "apps/desk", body: `{}`, status: 400, where: "path.app"},
+		"bad_default":     {method: "PATCH", path: "settings", body: `{"default_app":"us"}`, status: 400, where: "body.default_app"},
+		"bad_extension":   {method: "POST", path: "apps/1517776481860111/deeds", body: `{"does":"extends","customer":"1","for":"2d"}`, status: 400, where: "body", why: "unknown unit"},
+		"waits_too_long":  {method: "POST", path: "settle", body: `{"within":"2m"}`, status: 400, where: "body.within"},
+		"unknown_filter":  {method: "GET", path: "ledger?sinc=1", status: 400, where: "query.sinc"},
+		"twice":           {method: "GET", path: "ledger?since=1&since=2", status: 400, where: "query.since"},
+		"unknown_kind":    {method: "GET", path: "ledger?kind=calls", status: 400, where: "query.kind", mend: "call, delivery or act"},
+		"negative_number": {method: "GET", path: "ledger?since=-1", status: 400, where: "query.since"},
+		"no_number":       {method: "GET", path: "ledger?since=x", status: 400, where: "query.since"},
+		"window": {
+			method: "POST", path: "inbox/deeds", body: `{"does":"replies","customer":"7000000000000001","text":"x"}`,
+			status: 422, why: "outside the 7 days",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			status, body := controlled(t, w.Client(), tt.method, "http://x/_simulator/"+tt.path, tt.body, tt.headers...)
+			var got struct {
+				Error struct{ What, Where, Why, Mend string }
+			}
+			if err := json.Unmarshal([]byte(body), &got); err != nil {
+				t.Fatalf("%s: %v", body, err)
+			}
+			e := got.Error
+			if status != tt.status || e.What == "" || e.Why == "" || e.Where != tt.where || !strings.Contains(e.Why, tt.why) || !strings.Contains(e.Mend, tt.mend) {
+				t.Errorf("%d %+v, want %d, where %q, why %q, mend %q", status, e, tt.status, tt.where, tt.why, tt.mend)
+			}
+		})
+	}
+}
+
+// A reader of the ledger waits for what it asked for, and no longer than it said.
+func TestLedgerIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *simulator.Options) { o.Now = nil })
+		w.says("hello")
+		w.told()
+		type page struct {
+			Entries []simulator.Entry
+			Seq     int64
+		}
+		read := func(query string) (p page) {
+			status, body := controlled(t, w.Client(), "GET", "http://x/_simulator/ledger?"+query, "")
+			if err := json.Unmarshal([]byte(body), &p); err != nil || status != http.StatusOK {
+				t.Errorf("%d %s: %v", status, body, err)
+			}
+			return p
+		}
+		begun := time.Now()
+		if p := read("since=2&wait=30s"); len(p.Entries) != 0 || p.Seq != 2 || time.Since(begun) != 30*time.Second {
+			t.Errorf("read %+v after %v, want nothing after 30s", p, time.Since(begun))
+		}
+		done := make(chan page)
+		go func() { done <- read("since=2&wait=30s&kind=call&edge=messages") }()
+		synctest.Wait()
+		w.says("again") // an act and a delivery: neither is asked for
+		w.post("messages", `"sender_action":"typing_on"`)
+		if p := <-done; len(p.Entries) != 1 || p.Entries[0].Call == nil || p.Entries[0].Call.Action != "typing_on" || p.Seq < p.Entries[0].Seq {
+			t.Errorf("read %+v, want the call", p)
+		}
+	})
+}
+
+// A long ledger is read page by page, and nothing is missed.
+func TestLedgerInPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *simulator.Options) { o.Webhook, o.LedgerSize = nil, 2100 })
+	for range 3000 {
+		w.says("x")
+	}
+	var since, seen int64
+	for range 4 {
+		_, body := controlled(t, w.Client(), "GET", fmt.Sprintf("http://x/_simulator/ledger?since=%d", since), "")
+		var p struct {
+			Entries []simulator.Entry
+			Seq     int64
+		}
+		if err := json.Unmarshal([]byte(body), &p); err != nil {
+			t.Fatal(err)
+		}
+		for i, e := range p.Entries {
+			if i > 0 && e.Seq != p.Entries[i-1].Seq+1 {
+				t.Fatalf("entry %d follows %d", e.Seq, p.Entries[i-1].Seq)
+			}
+		}
+		seen, since = seen+int64(len(p.Entries)), p.Seq
+	}
+	if seen != 2100 || since != 3000 {
+		t.Errorf("read %d entries up to %d, want the newest 2100 up to 3000", seen, since)
+	}
+}
