@@ -137,7 +137,7 @@ func (m *Meta) media(line Line, a *sendAttachment) (Line, *GraphError) {
 		return line, bad("Param message[attachment][type] must be one of {AUDIO, FILE, IMAGE, TEMPLATE, VIDEO}")
 	}
 	if id := flexible(a.Payload.AttachmentID); id != "" {
-		if m.uploads[id] != a.Type {
+		if m.uploads.kinds[id] != a.Type {
 			return line, refuse(100, 2018074, "(#100) Invalid attachment ID, or you do not own the attachment")
 		}
 		line.URL = "attachment:" + id

@@ -67,6 +67,9 @@ func (m *Meta) mayPass(owner messenger.AppID, a *app, to messenger.AppID) (messe
 func (m *Meta) pass(t *thread, to messenger.AppID, metadata string) {
 	from := m.owner(t)
 	m.give(t, to)
+	if to == m.opt.Inbox {
+		t.filed, t.notified = false, true
+	}
 	m.tell(m.find(to), t, event{
 		kind: messenger.KindPass, field: fieldHandovers, control: to, metadata: metadata,
 		item: item{Pass: &control{Previous: m.idOf(from), New: m.appID(to), Metadata: metadata}},

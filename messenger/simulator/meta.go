@@ -93,6 +93,9 @@ type Options struct {
 	// API, see [OpenAPI]. Without one, only this machine may make them.
 	ControlToken string
 
+	// ThreadLines is how many of its newest lines a thread keeps at most. Defaults
+	// to 1000.
+	ThreadLines int
 	// LedgerSize is how many of the newest ledger entries are kept. Defaults to
 	// 100,000.
 	LedgerSize int
@@ -133,7 +136,7 @@ type Meta struct {
 	defaultApp messenger.AppID
 	apps       []*app // App first, then the inbox, then the others
 	threads    map[messenger.PSID]*thread
-	uploads    map[string]string // attachment id to type
+	uploads    uploads
 	profile    profile
 	rate       rate
 	faults     faults
@@ -151,7 +154,7 @@ func New(opt Options) (*Meta, error) {
 	ctx, cancel := context.WithCancel(context.Background()) // ended by Close
 	m := &Meta{
 		opt: opt, ctx: ctx, cancel: cancel, changed: make(chan struct{}), defaultApp: opt.DefaultApp,
-		threads: map[messenger.PSID]*thread{}, uploads: map[string]string{}, profile: profile{fields: map[string]setting{}},
+		threads: map[messenger.PSID]*thread{}, uploads: uploads{kinds: map[string]string{}}, profile: profile{fields: map[string]setting{}},
 		ledger: ledger{size: opt.LedgerSize, log: opt.Log},
 		rng:    rand.New(rand.NewPCG(opt.Seed, 0)),
 	}
@@ -204,12 +207,16 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Batch < 0 || o.Batch > maxBatch {
 		errs = append(errs, fmt.Errorf("batch of %d is outside 1 to %d", o.Batch, maxBatch))
 	}
+	if o.ThreadLines < 0 {
+		errs = append(errs, fmt.Errorf("%d lines a thread: want a positive number", o.ThreadLines))
+	}
 	if o.DefaultApp == "" && !o.ZeroConfig {
 		o.DefaultApp = o.App
 	}
 	o.PageName = or(o.PageName, "Page")
 	o.Inbox = or(o.Inbox, messenger.PageInbox)
 	o.Batch = or(o.Batch, 1)
+	o.ThreadLines = or(o.ThreadLines, 1000)
 	o.LedgerSize = or(o.LedgerSize, 100_000)
 	o.Seed = or(o.Seed, rand.Uint64())
 	o.Doubts = o.Doubts.withDefaults()
@@ -316,6 +323,13 @@ func (m *Meta) SetDefaultApp(id messenger.AppID) {
 		m.connect(id)
 	}
 	m.defaultApp = id
+}
+
+// SetDone changes what happens when an agent clicks Done.
+func (m *Meta) SetDone(d Done) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.opt.Done = d
 }
 
 // AllowTake switches an app's "take control of conversations" on or off.

@@ -68,10 +68,13 @@ func (c *Customer) Says(text string) (messenger.MessageID, error) {
 	return c.writes("says", Line{Text: text}, message{Text: text}), nil
 }
 
+// cdn is where media lie. Nothing is there.
+const cdn = "https://cdn.invalid/"
+
 // Sends sends a medium: image, audio, video, file or sticker; "like" is the
 // thumbs-up sticker.
 func (c *Customer) Sends(kind string) (messenger.MessageID, error) {
-	payload := map[string]any{"url": "https://cdn.invalid/" + kind}
+	payload := map[string]any{"url": cdn + kind}
 	switch kind {
 	case "image", "audio", "video", "file":
 	case "sticker", "like":
@@ -126,45 +129,52 @@ func (c *Customer) TapsButton(title string) (messenger.MessageID, error) {
 	return "", fmt.Errorf("tap button %q: %w", title, ErrNotThere)
 }
 
-// TapsMenu taps an item of the persistent menu, of her locale or the default one.
+// TapsMenu taps an item of the persistent menu, see [Phone].
 func (c *Customer) TapsMenu(title string) (messenger.MessageID, error) {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
-	set := c.m.profile.fields[menu]
-	var menus []menuItem
-	if err := json.Unmarshal(set.value, &menus); err != nil {
-		return "", fmt.Errorf("tap menu item %q: %w: the Page has no menu", title, ErrNotThere)
-	}
-	for _, locale := range []string{c.t.locale, "default"} {
-		i := slices.IndexFunc(menus, func(i menuItem) bool { return i.Locale == locale })
-		if i < 0 {
-			continue
-		}
-		for _, b := range menus[i].Calls {
-			if b.Title == title {
-				if b.Type == "web_url" {
-					return "", fmt.Errorf("tap menu item %q: %w", title, ErrLink)
-				}
-				return c.posts(title, b.Payload, set.by, true), nil
+	items, by := c.m.menuOf(c.t)
+	for _, b := range items {
+		if b.Title == title {
+			if b.Type == "web_url" {
+				return "", fmt.Errorf("tap menu item %q: %w", title, ErrLink)
 			}
+			return c.posts(title, b.Payload, by, true), nil
 		}
-		break
 	}
 	return "", fmt.Errorf("tap menu item %q: %w", title, ErrNotThere)
 }
 
-// Starts taps Get Started, which is there before the first message only.
+// Starts taps Get Started, which is there before the first message only, and only
+// without ice breakers.
 func (c *Customer) Starts() (messenger.MessageID, error) {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
+	if !c.m.startable(c.t) {
+		return "", fmt.Errorf("tap Get Started: %w", ErrNotThere)
+	}
 	set := c.m.profile.fields[getStarted]
 	var button struct {
 		Payload string `json:"payload"`
 	}
-	if json.Unmarshal(set.value, &button) != nil || len(c.t.lines) > 0 {
-		return "", fmt.Errorf("tap Get Started: %w", ErrNotThere)
+	if err := json.Unmarshal(set.value, &button); err != nil {
+		return "", fmt.Errorf("tap Get Started: %w", err)
 	}
 	return c.posts("Get Started", button.Payload, set.by, false), nil
+}
+
+// TapsIceBreaker taps one of the questions that are there before the first message.
+func (c *Customer) TapsIceBreaker(text string) (messenger.MessageID, error) {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	if len(c.t.lines) == 0 {
+		for _, q := range c.m.questionsTo(c.t) {
+			if q.Question == text {
+				return c.posts(text, q.Payload, c.m.profile.fields[starters].by, false), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("tap ice breaker %q: %w", text, ErrNotThere)
 }
 
 // Reacts reacts to the Page's last message: smile, angry, sad, wow, love, like,
@@ -194,6 +204,7 @@ func (c *Customer) Reacts(name string) error {
 func (c *Customer) Reads() error {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
+	c.t.see(FromPage)
 	c.tellAll("reads", event{
 		kind: messenger.KindRead, field: fieldReads, item: item{Read: &read{Watermark: c.m.now().UnixMilli()}},
 	})
@@ -249,77 +260,13 @@ func (c *Customer) posts(title, payload string, by messenger.AppID, ofMenu bool)
 func (c *Customer) shows(l *Line) messenger.MessageID {
 	l.At, l.From, l.MID = c.m.now(), FromCustomer, messenger.MessageID(c.m.next("m_"))
 	c.t.add(*l)
+	if c.t.filed = false; c.m.inMain(c.t) {
+		c.t.unread++
+	}
 	return l.MID
 }
 
 func (c *Customer) tellAll(what string, e event) {
 	c.m.tellAll(c.t, func(_ *app, channel Channel) (event, Channel) { return e, channel })
 	c.m.record(Entry{Act: &Act{Who: "customer", What: what, PSID: c.t.psid, MID: e.mid}})
-}
-
-// Agent answers customers in the Page Inbox.
-type Agent struct{ m *Meta }
-
-// Agent returns somebody who works in the Page Inbox.
-func (m *Meta) Agent() *Agent { return &Agent{m: m} }
-
-// Replies writes to a customer. With a default app set, the inbox takes control
-// of a thread that it does not control.
-func (a *Agent) Replies(psid messenger.PSID, text string) (messenger.MessageID, error) {
-	a.m.mu.Lock()
-	defer a.m.mu.Unlock()
-	t, err := a.m.known(psid)
-	if err != nil {
-		return "", err
-	}
-	if !t.open(a.m.now(), maxExtension) {
-		return "", fmt.Errorf("reply to %s: %w", psid, ErrWindow)
-	}
-	a.takes(t)
-	line, _ := a.m.say(t, Line{App: a.m.opt.Inbox, Text: text}, nil)
-	a.m.appSent(t, a.m.find(a.m.opt.Inbox))
-	a.m.record(Entry{Act: &Act{Who: "agent", What: "replies", Text: text, PSID: psid, MID: line.MID}})
-	return line.MID, nil
-}
-
-// MovesToMain moves a thread to the Main folder: the inbox takes control.
-func (a *Agent) MovesToMain(psid messenger.PSID) error {
-	a.m.mu.Lock()
-	defer a.m.mu.Unlock()
-	t, err := a.m.known(psid)
-	if err != nil {
-		return err
-	}
-	a.takes(t)
-	a.m.record(Entry{Act: &Act{Who: "agent", What: "moves to main", PSID: psid}})
-	return nil
-}
-
-func (a *Agent) takes(t *thread) {
-	if inbox := a.m.opt.Inbox; a.m.defaultApp != "" && a.m.owner(t) != inbox {
-		a.m.take(t, inbox, "")
-	}
-}
-
-// Done files a thread as done. If the inbox controls it, Options.Done says what
-// becomes of that; otherwise nothing does.
-func (a *Agent) Done(psid messenger.PSID) error {
-	a.m.mu.Lock()
-	defer a.m.mu.Unlock()
-	t, err := a.m.known(psid)
-	if err != nil {
-		return err
-	}
-	if inbox := a.m.opt.Inbox; a.m.owner(t) == inbox {
-		to := a.m.defaultApp
-		switch {
-		case a.m.opt.Done == DoneNothing:
-		case a.m.opt.Done == DoneRelease, to == "", to == inbox: // nobody to pass to
-			a.m.give(t, "")
-		default:
-			a.m.pass(t, to, doneMetadata)
-		}
-	}
-	a.m.record(Entry{Act: &Act{Who: "agent", What: "done", PSID: psid}})
-	return nil
 }

@@ -322,7 +322,7 @@ func TestTranscriptIsWhatThePhoneShows(t *testing.T) {
 		got[i].MID, got[i].At = "", time.Time{}
 	}
 	want := []simulator.Line{
-		{From: simulator.FromCustomer, Text: "hello"},
+		{From: simulator.FromCustomer, Text: "hello", Seen: true}, // the agent's reply means that
 		{From: simulator.FromPage, App: bot, Text: "Well?", Persona: "9", Metadata: "m", QuickReplies: []simulator.QuickReply{{Title: "Yes", Payload: "Y"}}},
 		{From: simulator.FromPage, App: bot, Text: "You can come back.", Buttons: []simulator.Button{
 			{Title: "Back to bot", Payload: "BACK"}, {Title: "Help", URL: "https://example.com"},

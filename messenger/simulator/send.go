@@ -172,6 +172,9 @@ func (m *Meta) action(c *call, action string) (any, *GraphError) {
 			return nil, refused
 		}
 	}
+	if refused := m.acts(t, c, action); refused != nil {
+		return nil, refused
+	}
 	return sendAnswer{RecipientID: t.psid}, nil
 }
 
@@ -269,12 +272,4 @@ func (m *Meta) upload(c *call) (any, *GraphError) {
 		return nil, refused
 	}
 	return map[string]string{"attachment_id": m.keep(a.Type)}, nil
-}
-
-// keep stores an attachment of a type for later and returns its id.
-func (m *Meta) keep(kind string) string {
-	m.serial++
-	id := "9" + strings.TrimPrefix(m.next(""), "0")
-	m.uploads[id] = kind
-	return id
 }

@@ -37,8 +37,13 @@ type Line struct {
 	// Attachment is a medium's type: image, audio, video, file or sticker.
 	Attachment string `json:"attachment,omitempty"`
 	URL        string `json:"url,omitempty"`
-	// Reaction is what the customer thinks of it.
+	// Reaction is what the other side thinks of it.
 	Reaction string `json:"reaction,omitempty"`
+	// Seen tells that the other side has seen it: the customer, or whoever answers
+	// for the Page.
+	Seen bool `json:"seen,omitempty"`
+	// Edited counts how often the customer has changed the text.
+	Edited int `json:"edited,omitempty"`
 	// Metadata came with the send. No phone shows it.
 	Metadata string `json:"metadata,omitempty"`
 }
@@ -76,17 +81,43 @@ type thread struct {
 	acted time.Time // her last act: it opens the messaging window
 	owner messenger.AppID
 	until time.Time // when the owner's control lapses
-	lines []Line
+	lines []Line    // the newest, at most as many as room
+	room  int
+
+	typing   time.Time // until when the Page types
+	own      setting   // the persistent menu that is hers alone: the value of persistent_menu
+	filed    bool      // an agent clicked Done, and she has not written since
+	unread   int       // what she wrote in Main that no agent has opened
+	notified bool      // it was passed to the inbox, and no agent has opened it
 }
 
-// add appends a line, and the quick replies of the one before vanish.
+// add appends a line. The quick replies of the one before vanish, and the Page no
+// longer types what it has said.
 func (t *thread) add(l Line) {
 	if n := len(t.lines); n > 0 {
 		t.lines[n-1].Tappable = false
 	}
+	if l.From == FromPage {
+		t.typing = time.Time{}
+	}
 	l.Tappable = len(l.QuickReplies) > 0
 	t.lines = append(t.lines, l)
+	if over := len(t.lines) - t.room; over > 0 {
+		t.lines = slices.Delete(t.lines, 0, over+t.room/8) // some more, so that it is rare
+	}
 }
+
+// see marks the lines of one side as seen by the other.
+func (t *thread) see(of From) {
+	for i := range t.lines {
+		if t.lines[i].From == of {
+			t.lines[i].Seen = true
+		}
+	}
+}
+
+// newest returns the last line; there must be one.
+func (t *thread) newest() *Line { return &t.lines[len(t.lines)-1] }
 
 // find returns the line of a message.
 func (t *thread) find(mid messenger.MessageID) (*Line, bool) {
@@ -106,7 +137,7 @@ func (t *thread) open(now time.Time, d time.Duration) bool {
 func (m *Meta) thread(psid messenger.PSID) *thread {
 	t, ok := m.threads[psid]
 	if !ok {
-		t = &thread{psid: psid}
+		t = &thread{psid: psid, room: m.opt.ThreadLines}
 		m.threads[psid] = t
 	}
 	return t

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -339,11 +341,14 @@ func summaries(t *testing.T, body []byte) (lines []string) {
 func (i heardItem) summary() string {
 	switch {
 	case i.Message != nil && i.Message.IsEcho:
-		s := fmt.Sprintf("echo of %s %q", name(i.Message.AppID), i.Message.Text)
+		said := []string{"echo of", name(i.Message.AppID), strconv.Quote(i.Message.Text)}
 		if i.Message.Metadata != "" {
-			s += " " + i.Message.Metadata
+			said = append(said, i.Message.Metadata)
 		}
-		return s
+		for _, a := range i.Message.Attachments {
+			said = append(said, a.Type)
+		}
+		return strings.Join(said, " ")
 	case i.Message != nil && i.Message.QuickReply != nil:
 		return fmt.Sprintf("quick reply %q %s", i.Message.Text, i.Message.QuickReply.Payload)
 	case i.Message != nil && len(i.Message.Attachments) > 0:
