@@ -108,6 +108,28 @@ func (e *Error) Unwrap() error { return e.cause }
 // never compare code numbers.
 func (e *Error) Is(target error) bool { return target != nil && e.meaning() == target }
 
+// WholePage tells whether e says less about the call than about its Page or token:
+// every other call will be refused as well, until somebody mends it.
+func (e *Error) WholePage() bool {
+	switch e.meaning() { //nolint:errorlint // sentinels are compared by identity
+	case ErrTokenDead, ErrPageRestricted:
+		return true
+	case ErrPermission:
+		return e.Edge != edgeProfile && (missesPermission(e.Subcode) || e.Subcode == 0 && missesPermission(e.Code))
+	}
+	return false
+}
+
+// missesPermission knows the numbers by which Meta says that the app or its token
+// may not write to the Page's customers at all.
+func missesPermission(n int) bool {
+	switch n {
+	case 2018028, 2018027, 2018021, 2534041, 3, 10:
+		return true
+	}
+	return n >= 200 && n < 300
+}
+
 func (e *Error) meaning() error {
 	if e.kind != nil {
 		return e.kind

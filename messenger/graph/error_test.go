@@ -176,6 +176,38 @@ func TestMeaningOfBuiltErrors(t *testing.T) {
 	means(t, &graph.Error{Edge: "messages", Code: 3}, graph.ErrPermission)
 }
 
+// Some refusals are not of the call, but of all that the Page wants to say.
+func TestWholePage(t *testing.T) {
+	t.Parallel()
+	for name := range refusals {
+		stops := strings.HasPrefix(name, "token_") || strings.HasPrefix(name, "restricted_") || strings.HasPrefix(name, "permission_")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var e *graph.Error
+			if err := call(t, newClient(t, answer(400, recorded(t, name))), refusals[name].edge); !errors.As(err, &e) || e.WholePage() != stops {
+				t.Errorf("%v: WholePage() = %v, want %v", err, !stops, stops)
+			}
+		})
+	}
+	for _, tt := range []struct {
+		err  graph.Error
+		want bool
+	}{
+		{graph.Error{Edge: "messages", Code: 3}, true},
+		{graph.Error{Edge: "messages", Code: 2018028}, true}, // Meta sends subcodes also as the code
+		{graph.Error{Edge: "messages", Code: 10, Subcode: 2018999}, false},
+		{graph.Error{Edge: "profile", Code: 200}, false},
+		{graph.Error{Edge: "profile", Code: 190}, true},
+		{graph.Error{Edge: "pass_thread_control", Code: 27}, false},
+		{graph.Error{Edge: "messages", Status: 403}, false}, // of a machine on the way
+		{graph.Error{Edge: "messages", Code: 613}, false},
+	} {
+		if got := tt.err.WholePage(); got != tt.want {
+			t.Errorf("%v: WholePage() = %v, want %v", &tt.err, got, tt.want)
+		}
+	}
+}
+
 // The subcode goes before the code.
 func TestSubcodeGoesFirst(t *testing.T) {
 	t.Parallel()

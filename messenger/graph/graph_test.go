@@ -232,6 +232,10 @@ func TestRequests(t *testing.T) {
 			answer: "owner_number", method: "GET", url: root + "/thread_owner?" + proofQuery + "&recipient=2000000000000002",
 			want: graph.Owner{App: messenger.PageInbox, Until: until},
 		},
+		"ping": {
+			call:   func(ctx ctx, c *graph.Client) (any, error) { return nil, c.Ping(ctx) },
+			answer: "features_not_shown", method: "GET", url: root + "?" + proofQuery + "&fields=id",
+		},
 		"features": {
 			call:   func(ctx ctx, c *graph.Client) (any, error) { return c.Features(ctx) },
 			answer: "features", method: "GET", url: root + "?" + proofQuery + "&fields=messaging_feature_status",

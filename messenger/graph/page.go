@@ -13,11 +13,19 @@ import (
 )
 
 const (
+	edgePage          = "page"
 	edgeFeatures      = "messaging_feature_status"
 	edgeSubscriptions = "subscribed_apps"
 	edgeUpload        = "message_attachments"
 	edgeProfile       = "profile"
 )
+
+// Ping reads the Page's id: the cheapest call that needs Graph, the token and the
+// Page.
+func (c *Client) Ping(ctx context.Context) error {
+	var answer struct{}
+	return c.do(ctx, call{method: http.MethodGet, edge: edgePage, path: c.page, query: url.Values{"fields": {"id"}}}, &answer)
+}
 
 // Features are what the Page's routing can do.
 type Features struct {

@@ -18,6 +18,8 @@ type Usage struct {
 	Percent float64
 	// PauseUntil is when calls will be accepted again; zero when they are now.
 	PauseUntil time.Time
+	// At is when the answer came.
+	At time.Time
 }
 
 // Usage returns what the latest answer told; zero before the first.
@@ -60,14 +62,14 @@ func (c *Client) noteUsage(h http.Header) Usage {
 	if len(shares) == 0 {
 		return Usage{}
 	}
-	var u Usage
+	u := Usage{At: c.now()}
 	var wait time.Duration
 	for _, s := range shares {
 		u.Percent = max(u.Percent, s.CallCount, s.TotalTime, s.TotalCPUTime)
 		wait = max(wait, pause(s.RegainAccess, time.Minute))
 	}
 	if wait > 0 {
-		u.PauseUntil = c.now().Add(wait)
+		u.PauseUntil = u.At.Add(wait)
 	}
 	c.usage.Store(&u)
 	return u

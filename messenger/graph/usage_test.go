@@ -87,6 +87,9 @@ func TestUsage(t *testing.T) {
 			}))
 			defer srv.Close()
 			c := clientOf(t, graph.Options{BaseURL: srv.URL, HTTP: srv.Client(), Now: func() time.Time { return now }})
+			if tt.want.Percent > 0 || !tt.want.PauseUntil.IsZero() {
+				tt.want.At = now
+			}
 			err := c.Release(t.Context(), ada)
 			if got := c.Usage(); got != tt.want {
 				t.Errorf("Usage = %+v, want %+v", got, tt.want)
