@@ -102,6 +102,13 @@ type Commit struct {
 	Episodes [][]byte       // episodes that ended
 }
 
+// Pause is a stop of all calls of a Page, which all processes keep to: Meta takes
+// no more of them.
+type Pause struct {
+	Left time.Duration // by the store's clock; 0 where there is no pause
+	Why  string
+}
+
 // Committed is a store's answer to a commit.
 type Committed struct {
 	Seq int64

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"usher/handover"
+	"usher/messenger"
 )
 
 // Store keeps partitions durable. Every method is safe for concurrent use and
@@ -35,8 +36,13 @@ type Store interface {
 	// the commit that was applied last succeeds and changes nothing. Errors are
 	// handover.ErrLeaseLost, handover.ErrStale or the store's own.
 	Commit(ctx context.Context, c handover.Commit) (handover.Committed, error)
+	// Pause stops the calls of a Page for d from now and announces it as -1. It
+	// prolongs a pause, and never shortens one; a second more or less is nothing.
+	Pause(ctx context.Context, page messenger.PageID, d time.Duration, why string) error
+	// Pauses returns the pauses of Pages, in order.
+	Pauses(ctx context.Context, pages []messenger.PageID) ([]handover.Pause, error)
 	// Wakes calls fn for each announcement until ctx ends: a partition that has
-	// new entries or was released, or -1 when members changed (or when
-	// announcements may have been missed). It reconnects by itself.
+	// new entries or was released, or -1 when members changed, or a Page was paused
+	// (or when announcements may have been missed). It reconnects by itself.
 	Wakes(ctx context.Context, fn func(partition int)) error
 }

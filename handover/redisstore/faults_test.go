@@ -47,6 +47,8 @@ func TestScriptsAreSentAgain(t *testing.T) {
 				{"command", func() error { return store.Command(ctx, key, "c", []byte("{}")) }},
 				{"heartbeat", func() error { _, err := store.Heartbeat(ctx, "me", time.Minute); return err }},
 				{"leave", func() error { return store.Leave(ctx, "me") }},
+				{"pause", func() error { return store.Pause(ctx, "1", time.Minute, "why") }},
+				{"pauses", func() error { _, err := store.Pauses(ctx, []messenger.PageID{"1", "2"}); return err }},
 				{"acquire", func() (err error) { lease, _, err = store.Acquire(ctx, 1, "owner", time.Minute); return err }},
 				{"renew", func() error { _, err := store.Renew(ctx, []handover.Lease{lease, lease}, time.Minute); return err }},
 				{"read", func() error { _, err := store.Read(ctx, 1, "", 10); return err }},
@@ -172,6 +174,9 @@ func TestOutOfMemory(t *testing.T) {
 		t.Errorf("Heartbeat() without memory = %v", err)
 	}
 	check(t, store.Leave(ctx, "me"))
+	if err := store.Pause(ctx, "1", time.Minute, "why"); err != nil {
+		t.Errorf("Pause() without memory = %v", err)
+	}
 	if err := store.Release(ctx, second, true); err != nil {
 		t.Errorf("Release() without memory = %v", err)
 	}

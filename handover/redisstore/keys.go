@@ -11,12 +11,15 @@ import (
 //
 //	<prefix>:install  HASH     partitions, schema: what Usher was installed with
 //	<prefix>:members  ZSET     live processes, scored by the ms at which they expire
-//	<prefix>:wake     channel  numbers of partitions to look at; -1 for the members
+//	<prefix>:wake     channel  numbers of partitions to look at; -1 for the members and the pauses
+//	<prefix>:pause:<page>  HASH  expiry = ms, why: the Page's calls are stopped until then; expires
 type keys string // <prefix>
 
 func (k keys) install() string { return string(k) + ":install" }
 func (k keys) members() string { return string(k) + ":members" }
 func (k keys) wake() string    { return string(k) + ":wake" }
+
+func (k keys) pause(page messenger.PageID) string { return string(k) + ":pause:" + string(page) }
 
 // partitions returns the keys of the n partitions.
 func (k keys) partitions(n int) []partition {

@@ -42,7 +42,7 @@ func (s *Store) Leave(ctx context.Context, member string) error {
 
 // Wakes calls fn for each announcement until ctx ends, then returns nil: with the
 // number of a partition that has new entries or was released, or with -1 when the
-// members changed. Announcements are not kept for who is not connected, so fn is
+// members changed or a Page was paused. Announcements are not kept for who is not connected, so fn is
 // called with -1 after each connect as well: look everywhere. A connection that
 // died silently is noticed after about eight seconds. The calls come one at a
 // time.

@@ -24,6 +24,7 @@ import (
 func (s *Store) Open(ctx context.Context) (warnings []string, err error) {
 	for _, script := range []*redis.Script{
 		ingestScript, acquireScript, renewScript, releaseScript, readScript, commitScript, heartbeatScript, leaveScript,
+		pauseScript,
 	} {
 		if err := script.Load(ctx, s.rdb).Err(); err != nil {
 			return nil, fmt.Errorf("load scripts into Redis: %w", err)

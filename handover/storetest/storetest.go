@@ -23,6 +23,8 @@ type Store interface {
 	Load(ctx context.Context, p int, threads []string) ([][]byte, error)
 	Outbox(ctx context.Context, p int) ([]handover.Pending, error)
 	Commit(ctx context.Context, c handover.Commit) (handover.Committed, error)
+	Pause(ctx context.Context, page messenger.PageID, d time.Duration, why string) error
+	Pauses(ctx context.Context, pages []messenger.PageID) ([]handover.Pause, error)
 	Wakes(ctx context.Context, fn func(partition int)) error
 
 	// Append stores events, each once, or returns an error.
@@ -108,6 +110,9 @@ func Run(t *testing.T, open func(t *testing.T) (Store, Clock)) {
 		"an_echo_is_known_until_the_horizon":       anEchoIsKnownUntilTheHorizon,
 		"members_come_and_go":                      membersComeAndGo,
 		"changes_of_members_are_announced":         changesOfMembersAreAnnounced,
+		"a_pause_runs_out":                         aPauseRunsOut,
+		"a_pause_is_only_prolonged":                aPauseIsOnlyProlonged,
+		"changes_of_pauses_are_announced":          changesOfPausesAreAnnounced,
 		"announcements_end_with_their_context":     announcementsEnd,
 		"a_thread_is_shown_with_what_is_its_own":   aThreadIsShown,
 		"threads_are_listed":                       threadsAreListed,
