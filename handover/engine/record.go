@@ -125,8 +125,9 @@ func (f *effect) String() string {
 // metadataPrefix marks the metadata of what we send.
 const metadataPrefix = "usher:"
 
-// effectID returns the id of the n-th effect of an event.
-func effectID(thread, event string, n int) string {
+// EffectID returns the id of the n-th effect, counted from 0, of the line of history
+// whose ID is event. A message carries it as its metadata, behind "usher:".
+func EffectID(thread, event string, n int) string {
 	sum := sha256.Sum256([]byte(thread + "\x00" + event + "\x00" + strconv.Itoa(n)))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
