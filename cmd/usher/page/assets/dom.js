@@ -4,7 +4,7 @@ export const byId = (id) => document.getElementById(id);
 
 /**
  * h makes an element. A property that is a function listens to that event; true
- * is an empty attribute; null and false are left out.
+ * is written out; null and false are left out.
  */
 export function h(tag, props = {}, ...children) {
   const el = document.createElement(tag);
@@ -12,14 +12,14 @@ export function h(tag, props = {}, ...children) {
     if (typeof value === 'function') el.addEventListener(name, value);
     else attr(el, name, value);
   }
-  el.append(...children.flat().filter((c) => c != null && c !== false && c !== ''));
+  el.append(...children.flat(Infinity).filter((c) => c != null && c !== false && c !== ''));
   return el;
 }
 
 /** attr sets an attribute if it is another one than before. */
 export function attr(el, name, value) {
   if (value == null || value === false) el.removeAttribute(name);
-  else if (el.getAttribute(name) !== String(value === true ? '' : value)) el.setAttribute(name, value === true ? '' : value);
+  else if (el.getAttribute(name) !== String(value)) el.setAttribute(name, value);
 }
 
 /** text sets a text if it is another one than before. */
@@ -107,11 +107,20 @@ export function composer(form, field, send) {
   });
 }
 
-/** follow keeps a scrolling element at its end while the reader is there. Call the result after each change. */
+/**
+ * follow keeps a scrolling element at its end while the reader is there: go after
+ * each change. end tells whether the reader is, and stop that there is something
+ * to read.
+ */
 export function follow(el) {
   let atEnd = true;
+  const go = (always) => {
+    atEnd ||= Boolean(always);
+    if (atEnd) el.scrollTop = el.scrollHeight;
+  };
   el.addEventListener('scroll', () => { atEnd = el.scrollHeight - el.scrollTop - el.clientHeight < 24; }, { passive: true });
-  return { end: () => atEnd, stop: () => { atEnd = false; }, go: (always) => { if (atEnd || always) { atEnd = true; el.scrollTop = el.scrollHeight; } } };
+  new ResizeObserver(() => go()).observe(el);
+  return { go, end: () => atEnd, stop: () => { atEnd = false; } };
 }
 
 const toasts = byId('toasts');

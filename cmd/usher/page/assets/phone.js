@@ -22,7 +22,7 @@ function customers(state) {
   list(byId('customers'), state.customers, (c) => c.psid,
     (c) => h('li', {}, h('button', { type: 'button', class: 'person', click: () => choose(c.psid) }, avatar(c), h('span', { dir: 'auto' }, first(c)))),
     (el, c) => {
-      attr(el.firstChild, 'aria-pressed', c.psid === store.chosen);
+      attr(el.firstChild, 'aria-pressed', String(c.psid === store.chosen));
       attr(el.firstChild, 'aria-label', `${called(c)}’s phone`);
       attr(el.firstChild, 'title', `${called(c)} (${c.locale})`);
       attr(el.firstChild, 'data-phase', c.thread.phase);

@@ -13,7 +13,10 @@ export const store = {
 const readers = { change: [], entry: [], anew: [] };
 let arrived = 0;
 
-/** on calls fn with each change (of the state or of a choice), entry of the time line, or when the time line begins anew. */
+/**
+ * on calls fn with the state at each change of it or of a choice; with each entry
+ * of the time line; or, when that begins anew, with the number of its first entry.
+ */
 export const on = (what, fn) => readers[what].push(fn);
 
 /** changed shows the page again. */
@@ -48,13 +51,20 @@ function receive(state) {
   else if (newest) store.chosen = newest; // somebody new is looked at
   if (!ids.includes(store.opened) || store.opened !== store.chosen) store.opened = null;
   known = new Set(ids);
+  if (state.first !== begins) anew(state.first);
   changed();
 }
 
-let last = 0; // the newest entry's number
+let begins = 0; // the number of this stage's first entry
+let last = 0; // the newest entry's
+
+function anew(from) {
+  begins = from;
+  for (const fn of readers.anew) fn(from);
+}
 
 function record(entry) {
-  if (entry.seq <= last) for (const fn of readers.anew) fn(); // another stage, or all of it again
+  if (entry.seq <= last) anew(Infinity); // all of it again
   last = entry.seq;
   for (const fn of readers.entry) fn(entry);
 }

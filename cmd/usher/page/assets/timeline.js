@@ -16,11 +16,9 @@ const scroll = follow(box);
 let missed = 0; // entries that came while somebody read older ones
 
 /** name is whose entry it is, where that is not plain. */
-const name = (psid) => first(store.state?.customers.find((c) => c.psid === psid) ?? { name: '' });
-
-function title(entry) {
-  const start = `${entry.kind} · `; // the icon says so
-  return entry.title.startsWith(start) ? entry.title.slice(start.length) : entry.title;
+function name(psid) {
+  const c = store.state?.customers.find((x) => x.psid === psid);
+  return c ? first(c) : '';
 }
 
 function row(entry) {
@@ -28,11 +26,10 @@ function row(entry) {
   const head = [
     h('time', { datetime: entry.at, title: `${date(t)}, ${hms(t)}` }, hms(t)),
     h('span', { class: 'kind', title: kinds[entry.kind] ?? entry.kind }, icon(entry.kind), h('span', { class: 'sr' }, entry.kind)),
-    h('span', { class: 'title', dir: 'auto' }, title(entry)),
-    entry.cause && h('span', { class: 'cause' }, entry.cause.replaceAll('_', ' ')),
+    h('span', { class: 'what' }, h('span', { class: 'title', dir: 'auto' }, entry.title), entry.cause && [' ', h('span', { class: 'cause' }, entry.cause.replaceAll('_', ' '))]),
     h('span', { class: 'whose', dir: 'auto' }, entry.psid ? name(entry.psid) : ''),
   ];
-  const el = h('li', { 'data-kind': entry.kind, 'data-tone': entry.tone || null, 'data-psid': entry.psid || null });
+  const el = h('li', { 'data-seq': entry.seq, 'data-kind': entry.kind, 'data-tone': entry.tone || null, 'data-psid': entry.psid || null });
   if (entry.json == null) el.append(h('div', { class: 'entry' }, head));
   else {
     const details = h('details', {}, h('summary', { class: 'entry' }, head));
@@ -102,13 +99,18 @@ export function startTimeline() {
   box.addEventListener('scroll', mark, { passive: true });
   byId('newest').addEventListener('click', () => { scroll.go(true); box.focus(); mark(); });
   on('entry', add);
-  on('anew', () => { lines.replaceChildren(); byId('timeline-empty').hidden = false; scroll.go(true); missed = 0; mark(); });
+  on('anew', (from) => {
+    for (const el of [...lines.children]) if (Number(el.dataset.seq) < from) el.remove();
+    byId('timeline-empty').hidden = lines.children.length > 0;
+    scroll.go(true);
+    mark();
+  });
   let chosen = null;
   on('change', (state) => {
     const c = state.customers.find((x) => x.psid === store.chosen);
     text(only, c ? `Only ${first(c)}` : 'Only hers');
     if (chosen !== store.chosen && !everyone) siftAll();
     chosen = store.chosen;
-    for (const el of lines.querySelectorAll('.whose:empty')) text(el, el.closest('li').dataset.psid ? name(el.closest('li').dataset.psid) : '');
+    for (const el of lines.querySelectorAll('[data-psid] .whose:empty')) text(el, name(el.closest('li').dataset.psid));
   });
 }
