@@ -21,11 +21,14 @@ import (
 // app is an app connected to the Page.
 type app struct {
 	id      messenger.AppID
-	token   string
+	token   string // "" is revoked
+	dead    string // the token that was revoked last
 	secret  string
 	mayTake bool
 	fields  []string // subscribed webhook fields; empty is unsubscribed
 	lapsed  bool     // unsubscribed by Meta, for failing
+	day     window   // its calls in the last day
+	hour    window   // and in the last hour
 	queue   queue
 }
 
@@ -51,15 +54,47 @@ func (m *Meta) find(id messenger.AppID) *app {
 
 // byToken returns the app that a page token belongs to, or nil. The lock is held.
 func (m *Meta) byToken(token string) *app {
-	i := slices.IndexFunc(m.apps, func(a *app) bool { return a.token == token })
+	i := slices.IndexFunc(m.apps, func(a *app) bool { return token != "" && a.token == token })
 	if i < 0 {
 		return nil
 	}
 	return m.apps[i]
 }
 
-// proof returns the appsecret_proof of the app's token.
-func (a *app) proof() string { return hex.EncodeToString(sign(a.secret, []byte(a.token))) }
+// RevokeToken makes App's access token invalid: its calls are refused with code
+// 190, subcode 463, until [Meta.SetPageToken] or [Meta.Heal].
+func (m *Meta) RevokeToken() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.us.token != "" {
+		m.us.dead, m.us.token = m.us.token, ""
+	}
+	m.happened()
+}
+
+// SetPageToken gives App an access token; the one before is revoked.
+func (m *Meta) SetPageToken(token string) {
+	m.RevokeToken()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.us.token = token
+}
+
+// badToken refuses a token that is nobody's, or no longer somebody's.
+func (m *Meta) badToken(token string) *GraphError {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := refuse(190, 0, "Invalid OAuth access token - Cannot parse access token")
+	if token == m.us.dead {
+		now := m.now().Format("Monday, 02-Jan-06 15:04:05 MST")
+		r = refuse(190, 463, "Error validating access token: Session has expired. The current time is %s.", now)
+	}
+	r.Status = http.StatusUnauthorized
+	return r
+}
+
+// proof returns the appsecret_proof of a token.
+func proof(secret, token string) string { return hex.EncodeToString(sign(secret, []byte(token))) }
 
 func sign(secret string, b []byte) []byte {
 	mac := hmac.New(sha256.New, []byte(secret))
@@ -148,7 +183,8 @@ func (o *OtherApp) call(name string, psid messenger.PSID, body map[string]any) (
 // graph calls Graph over HTTP, in this process, with the app's token and proof.
 func (o *OtherApp) graph(method, path string, body json.RawMessage) (Outcome, error) {
 	o.m.mu.Lock()
-	token, proof := o.app.token, o.app.proof()
+	token := or(o.app.token, o.app.dead)
+	proof := proof(o.app.secret, token)
 	o.m.mu.Unlock()
 	at, err := url.Parse("https://graph.invalid/" + strings.TrimPrefix(path, "/"))
 	if err != nil {

@@ -30,6 +30,7 @@ type delivery struct {
 	item     item
 	hop      []hopContext
 	attempts int
+	late     bool // it has been late already
 }
 
 // queue holds what an app has still to be told, in order. It has a goroutine
@@ -41,6 +42,7 @@ type queue struct {
 	waiting []delivery
 	busy    bool
 	pausing bool        // busy, but only with waiting for the clock
+	late    int         // deliveries that come later
 	retry   func() bool // stops the timer of the next attempt; nil when none runs
 	failing time.Time   // when the present row of failures began
 }
@@ -48,7 +50,7 @@ type queue struct {
 func (q *queue) listens() bool { return q.client != nil && len(q.app.fields) > 0 }
 
 func (q *queue) settled(held bool) bool {
-	return !q.busy && (held || len(q.waiting) == 0)
+	return !q.busy && q.late == 0 && (held || len(q.waiting) == 0)
 }
 
 // stop ends the wait for the next attempt.
@@ -148,15 +150,16 @@ func (m *Meta) drain(q *queue) {
 			return
 		}
 		batch, latency := m.pick(q), m.faults.latencyOf(EdgeWebhook)
+		f, failing := m.failureOf(q.app, batch)
+		if failing && m.astray(q, batch, f) {
+			m.mu.Unlock()
+			continue
+		}
 		client, address := q.client, q.url
 		req := m.post(q.app, batch)
 		m.mu.Unlock()
 
-		err := m.linger(q, latency)
-		status := 0
-		if err == nil {
-			status, err = m.attempt(client, address, req)
-		}
+		status, err := m.deliver(q, latency, f, func() (int, error) { return m.attempt(client, address, req) })
 
 		m.mu.Lock()
 		again := m.answered(q, batch, req.body, status, err)
@@ -165,6 +168,65 @@ func (m *Meta) drain(q *queue) {
 			return
 		}
 	}
+}
+
+// deliver makes an attempt, as slowly as latency and as badly as f has it.
+func (m *Meta) deliver(q *queue, latency time.Duration, f Failure, attempt func() (int, error)) (status int, err error) {
+	if err := m.linger(q, latency); err != nil {
+		return 0, err
+	}
+	if f.After || !f.Hang && !f.Cut {
+		if status, err = attempt(); err != nil {
+			return status, err
+		}
+	}
+	if f.Hang {
+		if err := m.linger(q, deliveryTimeout); err != nil {
+			return status, err
+		}
+	}
+	if f.Cut || f.Hang || f.After {
+		return status, errCut
+	}
+	return status, nil
+}
+
+// failureOf returns what goes wrong with a delivery, if anything does. One that
+// was late is not hit again on the way. The lock is held.
+func (m *Meta) failureOf(a *app, batch []delivery) (Failure, bool) {
+	if batch[0].late {
+		return Failure{}, false
+	}
+	t := target{edge: EdgeWebhook, app: a.id}
+	for _, d := range batch {
+		t.events = append(t.events, d.told)
+	}
+	return m.failure(t)
+}
+
+// astray tells whether f keeps a delivery from being made now: it is lost, or
+// comes later. The lock is held.
+func (m *Meta) astray(q *queue, batch []delivery, f Failure) bool {
+	switch {
+	case f.Lost:
+		m.recordDelivery(q.app, batch, Delivery{Error: "lost on the way"}, nil)
+	case f.Delay > 0:
+		q.late++
+		m.opt.After(f.Delay, func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			q.late--
+			if q.listens() {
+				for i := range batch {
+					batch[i].late = true
+				}
+				q.waiting = append(batch, q.waiting...)
+			}
+			m.kick(q)
+			m.happened()
+		})
+	}
+	return f.Lost || f.Delay > 0
 }
 
 // linger is a delivery's slowness; only the clock is waited for meanwhile.
@@ -263,15 +325,8 @@ func (m *Meta) answered(q *queue, batch []delivery, body []byte, status int, err
 		q.busy = false
 		return false
 	}
-	record := Delivery{App: q.app.id, Attempt: batch[0].attempts + 1, Status: status, Body: m.kept(body)}
-	if err != nil {
-		record.Error = err.Error()
-	}
-	for _, d := range batch {
-		record.Events = append(record.Events, d.told)
-	}
-	m.record(Entry{Delivery: &record})
-	if status == http.StatusOK {
+	m.recordDelivery(q.app, batch, Delivery{Status: status, AnswerLost: status != 0 && err != nil, Body: m.kept(body)}, err)
+	if status == http.StatusOK && err == nil {
 		q.failing = time.Time{}
 		return true
 	}
@@ -303,6 +358,18 @@ func (m *Meta) answered(q *queue, batch []delivery, body []byte, status int, err
 		m.happened()
 	})
 	return false
+}
+
+// recordDelivery writes d, of batch to a, into the ledger.
+func (m *Meta) recordDelivery(a *app, batch []delivery, d Delivery, err error) {
+	d.App, d.Attempt = a.id, batch[0].attempts+1
+	if err != nil {
+		d.Error = err.Error()
+	}
+	for _, one := range batch {
+		d.Events = append(d.Events, one.told)
+	}
+	m.record(Entry{Delivery: &d})
 }
 
 // Subscribed returns the webhook fields to which an app is subscribed; none

@@ -1,15 +1,11 @@
 package simulator
 
 import (
-	"bytes"
+	"context"
 	"crypto/hmac"
 	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
-	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"usher/messenger"
@@ -26,41 +22,17 @@ const (
 	EdgeOwner            = "thread_owner"
 	EdgeAttachments      = "message_attachments"
 	EdgeMessengerProfile = "messenger_profile"
+	EdgeUserSettings     = "custom_user_settings"
 	EdgeSubscribedApps   = "subscribed_apps"
-	EdgePage             = "page"    // GET /{page}?fields=…
-	EdgeProfile          = "profile" // GET /{psid}?fields=…
-	EdgeWebhook          = "webhook" // deliveries, for Latency only
+	EdgeConversations    = "conversations"
+	EdgePersonas         = "personas"
+	EdgePage             = "page"         // GET /{page}?fields=…
+	EdgeProfile          = "profile"      // GET /{psid}?fields=…
+	EdgeConversation     = "conversation" // GET /{conversation}?fields=…
+	EdgePersona          = "persona"      // GET or DELETE /{persona}
+	EdgeBatch            = "batch"        // POST / with many calls in one
+	EdgeWebhook          = "webhook"      // deliveries, for FailNext and Latency only
 )
-
-// maxCall is the longest request body that is read.
-const maxCall = 32 << 20
-
-// GraphError is an error of the Graph API.
-//
-// https://developers.facebook.com/documentation/business-messaging/messenger-platform/error-codes
-type GraphError struct {
-	Status  int
-	Code    int
-	Subcode int
-	Type    string
-	Message string
-}
-
-// Error returns Meta's message.
-func (r *GraphError) Error() string { return r.Message }
-
-// refuse makes the usual kind: 400, OAuthException.
-func refuse(code, subcode int, format string, args ...any) *GraphError {
-	return &GraphError{
-		Status: http.StatusBadRequest, Code: code, Subcode: subcode, Type: "OAuthException",
-		Message: fmt.Sprintf(format, args...),
-	}
-}
-
-// bad refuses a parameter.
-func bad(format string, args ...any) *GraphError {
-	return refuse(100, 0, "(#100) "+format, args...)
-}
 
 // edge answers one kind of call. The lock is held.
 type edge func(*call) (answer any, refused *GraphError)
@@ -93,7 +65,16 @@ type call struct {
 	node   string // the Page, "me" or a customer
 	edge   string
 	params params
+	token  string
 	entry  Call
+}
+
+func (c *call) target() target {
+	t := target{edge: c.edge, psid: c.psid()}
+	if c.app != nil {
+		t.app = c.app.id
+	}
+	return t
 }
 
 // ServeHTTP answers the Graph API below /vNN.N/, and the control API below
@@ -103,46 +84,95 @@ func (m *Meta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.api.ServeHTTP(w, r)
 		return
 	}
-	c := &call{method: r.Method}
-	c.node, c.edge = m.locate(r.URL.Path)
-	var refused *GraphError
-	c.params, refused = readParams(w, r)
+	p, refused := readParams(w, r)
+	c := m.call(r.Method, r.URL.Path, p)
+	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		c.token = bearer
+	}
+	m.do(r.Context(), c, refused).write(w)
+}
 
+// call makes the call of a path, with the token that p has.
+func (m *Meta) call(method, path string, p params) *call {
+	c := &call{method: method, params: p, token: p.text("access_token")}
+	c.node, c.edge = m.locate(path)
+	return c
+}
+
+// do answers a call, unless something goes wrong with it. refused is what is
+// wrong with it already.
+func (m *Meta) do(ctx context.Context, c *call, refused *GraphError) reply {
 	m.mu.Lock()
-	failure, failing := m.failure(c.edge, c.psid())
+	c.app = m.byToken(c.token)
+	f, failing := m.failure(c.target())
 	latency := m.faults.latencyOf(c.edge)
 	m.mu.Unlock()
 
-	if m.pause(r.Context(), latency) != nil {
-		m.fail(w, c, Failure{Cut: true}, true) // the caller has gone
+	if m.pause(ctx, latency) != nil {
+		return m.fail(c, Failure{Cut: true}, true) // the caller has gone
 	}
-	if failing && !failure.After {
-		if m.wait(r.Context(), failure) != nil {
-			failure = Failure{Cut: true} // the caller has gone
+	if failing && !f.After {
+		if m.wait(ctx, f) != nil {
+			f = Failure{Cut: true} // the caller has gone
 		}
-		if failure.Cut || failure.answers() {
-			m.fail(w, c, failure, true)
-			return
+		if f.Cut || f.answers() {
+			return m.fail(c, f, true)
 		}
 	}
-	c.entry.AnswerLost = failure.After
+	c.entry.AnswerLost = failing && f.After
 	if refused == nil {
-		refused = m.authorise(c, r.Header.Get("Authorization"))
+		refused = m.authorise(c)
 	}
 	answer, refused := m.settleCall(c, refused)
-	if failing && failure.After {
-		if m.wait(r.Context(), failure) != nil {
-			failure = Failure{Cut: true}
+	if c.entry.AnswerLost {
+		if m.wait(ctx, f) != nil {
+			f = Failure{Cut: true}
 		}
-		m.fail(w, c, failure, false)
-		return
+		return m.fail(c, f, false)
 	}
-	m.writeUsage(w)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := reply{status: http.StatusOK, body: answer}
 	if refused != nil {
-		m.writeRefusal(w, refused)
-		return
+		a = m.refusal(refused)
 	}
-	writeJSON(w, http.StatusOK, answer)
+	a.header = m.usageHeader(c.app)
+	return a
+}
+
+// fail answers with what went wrong. Unless the call took effect it is recorded
+// as it was answered.
+func (m *Meta) fail(c *call, f Failure, record bool) reply {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	cut := f.cuts()
+	if f.Status == 0 {
+		f.Status = http.StatusBadRequest
+		if f.Body != "" {
+			f.Status = http.StatusOK
+		}
+	}
+	refused := &GraphError{
+		Status: f.Status, Code: f.Code, Subcode: f.Subcode, Type: "OAuthException",
+		Message: or(f.Message, fmt.Sprintf("(#%d) failed on purpose", f.Code)),
+	}
+	if record {
+		c.entry.Error = "cut"
+		if !cut {
+			c.entry.Status, c.entry.Code, c.entry.Subcode, c.entry.Error = f.Status, f.Code, f.Subcode, or(f.Message, "failed on purpose")
+			c.entry.Answer = m.keptJSON(refused.body())
+		}
+		m.recordCall(c)
+	}
+	if cut {
+		return reply{cut: true}
+	}
+	a := m.refusal(refused)
+	a.raw, a.header = f.Body, m.throttleHeader(f)
+	for name, values := range f.Header {
+		a.header[http.CanonicalHeaderKey(name)] = values
+	}
+	return a
 }
 
 // locate reads /v26.0/{node}/{edge}. The version may be missing.
@@ -167,28 +197,22 @@ func isVersion(s string) bool {
 
 func (m *Meta) isPage(node string) bool { return node == "me" || node == string(m.opt.Page) }
 
-// authorise finds the app by the call's token and checks its proof.
-func (m *Meta) authorise(c *call, header string) *GraphError {
-	token, bearer := strings.CutPrefix(header, "Bearer ")
-	if !bearer {
-		token = c.params.text("access_token")
-	}
-	if token == "" {
+// authorise checks a call's token and its proof.
+func (m *Meta) authorise(c *call) *GraphError {
+	if c.token == "" {
 		return refuse(104, 0, "An access token is required to request this resource.")
 	}
-	m.mu.Lock()
-	c.app = m.byToken(token)
-	m.mu.Unlock()
 	if c.app == nil {
-		r := refuse(190, 0, "Invalid OAuth access token - Cannot parse access token")
-		r.Status = http.StatusUnauthorized
-		return r
+		return m.badToken(c.token)
 	}
-	proof := c.params.text("appsecret_proof")
-	if proof == "" && m.opt.CheckProof {
+	m.mu.Lock()
+	want := proof(c.app.secret, c.token)
+	m.mu.Unlock()
+	given := c.params.text("appsecret_proof")
+	if given == "" && m.opt.CheckProof {
 		return refuse(100, 0, "API calls from the server require an appsecret_proof argument")
 	}
-	if proof != "" && !hmac.Equal([]byte(proof), []byte(c.app.proof())) {
+	if given != "" && !hmac.Equal([]byte(given), []byte(want)) {
 		return refuse(100, 0, "Invalid appsecret_proof provided in the API argument")
 	}
 	return nil
@@ -202,7 +226,7 @@ func (m *Meta) settleCall(c *call, refused *GraphError) (answer any, _ *GraphErr
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if refused == nil {
-		refused = m.spend()
+		refused = m.spend(c)
 	}
 	if refused == nil {
 		answer, refused = m.dispatch(c)
@@ -237,167 +261,6 @@ func (m *Meta) dispatch(c *call) (any, *GraphError) {
 			"or does not support this operation", strings.ToLower(c.method), c.node)
 	}
 	return answer(c)
-}
-
-// fail answers with what went wrong. Unless the call took effect it is recorded
-// as it was answered.
-func (m *Meta) fail(w http.ResponseWriter, c *call, f Failure, record bool) {
-	cut := f.cuts()
-	if f.Status == 0 {
-		f.Status = http.StatusBadRequest
-		if f.Body != "" {
-			f.Status = http.StatusOK
-		}
-	}
-	refused := &GraphError{
-		Status: f.Status, Code: f.Code, Subcode: f.Subcode, Type: "OAuthException",
-		Message: or(f.Message, fmt.Sprintf("(#%d) failed on purpose", f.Code)),
-	}
-	if record {
-		m.mu.Lock()
-		c.entry.Error = "cut"
-		if !cut {
-			c.entry.Status, c.entry.Code, c.entry.Subcode, c.entry.Error = f.Status, f.Code, f.Subcode, or(f.Message, "failed on purpose")
-			c.entry.Answer = m.keptJSON(refused.body())
-		}
-		m.recordCall(c)
-		m.mu.Unlock()
-	}
-	if cut {
-		panic(http.ErrAbortHandler) // net/http's way to end a connection without an answer
-	}
-	for name, values := range f.Header {
-		w.Header()[http.CanonicalHeaderKey(name)] = values
-	}
-	if f.Body != "" {
-		w.WriteHeader(f.Status)
-		_, _ = io.WriteString(w, f.Body) // a caller that left needs nothing
-		return
-	}
-	m.writeRefusal(w, refused)
-}
-
-func (m *Meta) writeRefusal(w http.ResponseWriter, r *GraphError) {
-	m.mu.Lock()
-	trace := m.next("A")
-	m.mu.Unlock()
-	body := r.body()
-	body["error"]["fbtrace_id"] = trace
-	writeJSON(w, r.Status, body)
-}
-
-// body writes r as Meta does, but for the trace id.
-func (r *GraphError) body() map[string]map[string]any {
-	body := map[string]any{"message": r.Message, "type": r.Type, "code": r.Code}
-	if r.Subcode != 0 {
-		body["error_subcode"] = r.Subcode
-	}
-	if r.Code == 1 || r.Code == 2 {
-		body["is_transient"] = true
-	}
-	return map[string]map[string]any{"error": body}
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // a caller that left needs nothing
-}
-
-// params are a call's arguments: from the query, and from a body of JSON or of
-// form fields. A form field's JSON is a JSON string here.
-type params map[string]json.RawMessage
-
-func readParams(w http.ResponseWriter, r *http.Request) (params, *GraphError) {
-	p := params{}
-	p.addForm(r.URL.Query())
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCall))
-	if err != nil {
-		return p, bad("body: %v", err)
-	}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch {
-	case len(body) == 0:
-	case err == nil && kind == "multipart/form-data":
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		if err := r.ParseMultipartForm(maxCall); err != nil {
-			return p, bad("body: %v", err)
-		}
-		p.addForm(r.MultipartForm.Value)
-		if len(r.MultipartForm.File) > 0 {
-			p["filedata"] = json.RawMessage(`true`)
-		}
-	case err == nil && kind == "application/x-www-form-urlencoded":
-		form, err := url.ParseQuery(string(body))
-		if err != nil {
-			return p, bad("body: %v", err)
-		}
-		p.addForm(form)
-	default:
-		if err := json.Unmarshal(body, &p); err != nil {
-			return p, bad("body is not a JSON object: %v", err)
-		}
-	}
-	return p, nil
-}
-
-func (p params) addForm(form url.Values) {
-	for key, values := range form {
-		if b, err := json.Marshal(values[0]); err == nil { // a string always can be
-			p[key] = b
-		}
-	}
-}
-
-func paramsOf(v any) (params, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	var p params
-	err = json.Unmarshal(b, &p)
-	return p, err
-}
-
-// raw returns a parameter's JSON, also where it came as a form field's text.
-func (p params) raw(key string) json.RawMessage {
-	b := p[key]
-	var inner string
-	if json.Unmarshal(b, &inner) == nil && json.Valid([]byte(inner)) && (inner[0] == '[' || inner[0] == '{') {
-		return json.RawMessage(inner)
-	}
-	return b
-}
-
-// withoutSecrets leaves out what proves who calls.
-func (p params) withoutSecrets() params {
-	p = maps.Clone(p)
-	delete(p, "access_token")
-	delete(p, "appsecret_proof")
-	return p
-}
-
-// text returns a parameter that is a string or a number.
-func (p params) text(key string) string { return flexible(p[key]) }
-
-func flexible(b json.RawMessage) string {
-	var s string
-	if json.Unmarshal(b, &s) == nil {
-		return s
-	}
-	return strings.TrimSpace(string(b))
-}
-
-// object reads a parameter that is a JSON object into v.
-func (p params) object(key string, v any) *GraphError {
-	b := p.raw(key)
-	if len(b) == 0 || string(b) == "null" {
-		return nil
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return bad("Param %s is not what it should be: %v", key, err)
-	}
-	return nil
 }
 
 // psid returns whom the call is about, "" for nobody.

@@ -471,8 +471,8 @@ func TestUsageIsTold(t *testing.T) {
 	w.pass(23 * time.Hour)
 	a := w.call("GET", "me", "")
 	a.want(t, 400, 80006, 2446079)
-	if got := usage(a)["estimated_time_to_regain_access"]; got != 61.0 {
-		t.Errorf("regain = %v minutes, want 61", got)
+	if got := usage(a)["estimated_time_to_regain_access"]; got != 60.0 {
+		t.Errorf("regain = %v minutes, want 60", got)
 	}
 	w.Customer("2") // the second customer makes it 400
 	if a := w.call("GET", "me", ""); usage(a)["call_count"] != 51.0 {

@@ -65,6 +65,9 @@ type Delivery struct {
 	Events  []Told          `json:"events"`
 	Status  int             `json:"status"` // 0: no answer within 5 s, or none at all
 	Error   string          `json:"error,omitempty"`
+	// AnswerLost tells that the app answered with Status, but Meta was not told so:
+	// the delivery is repeated.
+	AnswerLost bool `json:"answer_lost,omitempty"`
 	// Body is what was on the wire; kept where [Options.KeepBodies] says so.
 	Body json.RawMessage `json:"body,omitempty"`
 }

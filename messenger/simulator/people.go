@@ -21,6 +21,7 @@ var (
 	// has ever written.
 	ErrWindow = errors.New("outside the 7 days in which an agent may answer")
 
+	errCut       = errors.New("the connection was cut")
 	errNoWebhook = errors.New("no webhook to verify")
 	errChallenge = errors.New("the challenge was not returned")
 )

@@ -2,12 +2,9 @@ package simulator
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"usher/messenger"
 )
@@ -260,49 +257,4 @@ func (m *Meta) person(c *call) (any, *GraphError) {
 		}
 	}
 	return out, nil
-}
-
-// rate counts calls against the Page's limit.
-//
-// https://developers.facebook.com/documentation/business-messaging/messenger-platform/overview/rate-limiting
-type rate struct {
-	since time.Time // when the present 24 h began
-	calls int
-}
-
-// callsPerCustomer is how many calls a Page has in 24 h for each customer.
-const callsPerCustomer = 200
-
-// spend counts a call. Meta's window rolls; this one starts anew every 24 h.
-func (m *Meta) spend() *GraphError {
-	now := m.now()
-	if now.Sub(m.rate.since) >= day {
-		m.rate = rate{since: now}
-	}
-	m.rate.calls++
-	if m.opt.EnforceRate && m.usage() > 100 {
-		return refuse(80006, 2446079, "(#80006) There have been too many messenger api calls to this Page account. "+
-			"Wait a bit and try again.")
-	}
-	return nil
-}
-
-// usage is the share of the allowed calls that were made, in percent, rounded up.
-func (m *Meta) usage() int {
-	allowed := callsPerCustomer * max(1, len(m.threads))
-	return (100*m.rate.calls + allowed - 1) / allowed
-}
-
-// writeUsage sets the header that tells the share. Times are not simulated: zero.
-func (m *Meta) writeUsage(w http.ResponseWriter) {
-	m.mu.Lock()
-	usage := m.usage()
-	regain := 0
-	if usage > 100 {
-		regain = int(m.rate.since.Add(day).Sub(m.now()).Minutes()) + 1
-	}
-	m.mu.Unlock()
-	w.Header().Set("X-Business-Use-Case-Usage", fmt.Sprintf(
-		`{%q:[{"type":"messenger","call_count":%d,"total_cputime":0,"total_time":0,"estimated_time_to_regain_access":%d}]}`,
-		m.opt.Page, usage, regain))
 }

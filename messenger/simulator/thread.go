@@ -89,6 +89,8 @@ type thread struct {
 	filed    bool      // an agent clicked Done, and she has not written since
 	unread   int       // what she wrote in Main that no agent has opened
 	notified bool      // it was passed to the inbox, and no agent has opened it
+
+	settingCalls window // to her settings
 }
 
 // add appends a line. The quick replies of the one before vanish, and the Page no

@@ -149,13 +149,20 @@ func (a answer) wantOK(t *testing.T) {
 // try calls Graph as the bot; err is the connection's.
 func (w *world) try(method, path, body string) (answer, error) {
 	w.t.Helper()
+	req := w.request(method, path, body)
+	req.Header.Set("Authorization", "Bearer "+token)
+	return w.do(req)
+}
+
+// request makes a call to Graph, without a token.
+func (w *world) request(method, path, body string) *http.Request {
+	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), method, "https://graph.example/v26.0/"+path, bytes.NewReader([]byte(body)))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
-	return w.do(req)
+	return req
 }
 
 func (w *world) do(req *http.Request) (answer, error) {
