@@ -17,7 +17,7 @@ build: ## build ./bin/usher
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/usher ./cmd/usher
 
 .PHONY: demo
-demo: ## play a conversation; no Facebook account, no Redis
+demo: ## the page to play customer and agent on; no Facebook account, no Redis
 	$(GO) run ./cmd/usher demo
 
 .PHONY: test

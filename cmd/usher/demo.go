@@ -3,55 +3,127 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"usher/bot"
+	"usher/cmd/usher/page"
 	"usher/config"
+	"usher/messenger/webhook"
 )
+
+// demoAddress is where the demo's page is, unless that port is taken.
+const demoAddress = "127.0.0.1:8088"
 
 // demoCommand is `usher demo`.
 func (p *program) demoCommand() *cobra.Command {
-	once, pause := false, 900*time.Millisecond
+	address, terminal, once, pause := demoAddress, false, false, 900*time.Millisecond
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Play a handover against a simulated Messenger",
-		Long: `Plays a conversation in which the bot hands a customer over to an agent and comes
-back four ways, and prints each webhook, decision and Graph call. Then it stays
-up for you to type as the customer and as the agent.
+		Short: "Play customer and agent on a page, against a simulated Messenger",
+		Long: `Serves a page on this machine: a phone, a Page Inbox, and between them what Usher
+sees and decides. You play customers and agents, kill Usher, let Meta fail, and see
+what comes of it. With --terminal a conversation is played and printed instead, and
+you type.
 
 All of it runs in this process: the bot, a simulated Meta, and a Redis in memory
 (so nothing is kept). No network is used, and no Facebook account is needed.`,
 		Example: `  usher demo
-  usher demo --once --pause 0s`,
+  usher demo --listen 127.0.0.1:0
+  usher demo --terminal --once --pause 0s`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := context.WithCancel(cmd.Context())
-			defer stop()
+			changed := cmd.Flags().Changed
+			switch {
+			case terminal && changed("listen"):
+				return usagef("--listen is where the page is: with --terminal there is none")
+			case !terminal && (once || changed("pause")):
+				return usagef("--once and --pause are for --terminal")
+			}
 			cfg, script, err := demoSettings()
 			if err != nil {
 				return err
 			}
-			player, err := p.openPlayer(ctx, cfg, script, true)
-			if err != nil {
-				return err
+			if terminal {
+				return p.demoTerminal(cmd.Context(), cfg, script, once, pause)
 			}
-			err = player.perform(ctx, pause)
-			if err == nil && !once {
-				err = p.stay(ctx, player)
-			}
-			if cmd.Context().Err() != nil {
-				err = nil // it was stopped, as is usual
-			}
-			return errors.Join(err, player.stop())
+			return p.demoPage(cmd.Context(), cfg, script, address, !changed("listen"))
 		},
 	}
+	c.Flags().StringVar(&address, "listen", address, "where the page is; another free port if this one is taken")
+	c.Flags().BoolVar(&terminal, "terminal", terminal, "play and print a conversation instead")
 	c.Flags().BoolVar(&once, "once", once, "end after the conversation")
-	c.Flags().DurationVar(&pause, "pause", pause, "between two acts")
+	c.Flags().DurationVar(&pause, "pause", pause, "between two acts of the conversation")
 	return c
+}
+
+// demoPage serves the page until ctx ends.
+func (p *program) demoPage(ctx context.Context, cfg config.Config, script *bot.Script, address string, orElsewhere bool) (err error) {
+	l, err := listen(ctx, "--listen", address)
+	if err != nil && orElsewhere { // taken, say
+		l, err = listen(ctx, "--listen", "127.0.0.1:0")
+	}
+	if err != nil {
+		return err
+	}
+	t, err := openTheatre(ctx, theatreOptions{
+		cfg: cfg, script: script, pause: 1200 * time.Millisecond, patience: time.Minute,
+		start: time.Now().UnixMilli() * 1000, //nolint:forbidigo // grows from process to process
+	})
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	handler, err := page.New(t)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	streams, end := context.WithCancel(ctx) // a stream does not end by itself
+	defer end()
+	server := startServer(under(streams, handler), l, zerolog.Nop())
+	fmt.Fprintf(p.stdout, "The demo is at http://%s/\nCtrl-C ends it.\n", l.Addr())
+	select {
+	case <-ctx.Done():
+	case err = <-server.failed:
+	}
+	end()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	return errors.Join(err, server.close(last))
+}
+
+// under ends the requests to h when ctx does.
+func under(ctx context.Context, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		both, end := context.WithCancel(r.Context())
+		defer end()
+		defer context.AfterFunc(ctx, end)()
+		h.ServeHTTP(w, r.WithContext(both))
+	})
+}
+
+// demoTerminal plays and prints the conversation.
+func (p *program) demoTerminal(ctx context.Context, cfg config.Config, script *bot.Script, once bool, pause time.Duration) error {
+	play, stop := context.WithCancel(ctx)
+	defer stop()
+	player, err := p.openPlayer(play, cfg, script, true)
+	if err != nil {
+		return err
+	}
+	err = player.perform(play, pause)
+	if err == nil && !once {
+		err = p.stay(play, player)
+	}
+	if ctx.Err() != nil {
+		err = nil // it was stopped, as is usual
+	}
+	return errors.Join(err, player.stop())
 }
 
 // demoSettings are the starter files' on the stage.
@@ -80,7 +152,10 @@ func defaults() (config.Config, error) {
 // openPlayer opens a stage and puts Ann on it.
 func (p *program) openPlayer(ctx context.Context, cfg config.Config, script *bot.Script, wire bool) (*player, error) {
 	out := &printer{w: p.stdout, colours: isTerminal(p.stdout) && !p.noColour(), wire: wire}
-	s, err := openStage(ctx, cfg, script, observers{events: out.events, line: out.line, meta: out.meta})
+	s, err := openStage(ctx, cfg, script, observers{
+		line: out.line, meta: out.meta,
+		inbox: func(in webhook.Inbox) webhook.Inbox { return tellingInbox{Inbox: in, tell: out.events} },
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -95,7 +95,7 @@ func runUntilUp(t *testing.T, env map[string]string, line string, args []string)
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
-	out := &watched{stop: stop, signs: []string{"Usher is up", "Your turn"}}
+	out := &watched{stop: stop, signs: []string{"Usher is up", "Ctrl-C ends it"}}
 	lookup := func(k string) (string, bool) { v, ok := env[k]; return v, ok }
 	if code := run(ctx, args, lookup, strings.NewReader(""), out, out); code != exitOK {
 		t.Errorf("%s: exit %d\n%s", line, code, out)

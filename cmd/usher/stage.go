@@ -12,7 +12,6 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
 
 	"usher/bot"
 	"usher/config"
@@ -27,10 +26,17 @@ import (
 // stage is a whole Usher in this process, with a Redis in memory and a simulated
 // Meta: what `usher demo` and `usher talk` play on. Nothing outside is touched.
 type stage struct {
-	meta  *simulator.Meta
-	store *redisstore.Store
-	clock *stageClock
-	stop  func() error
+	meta      *simulator.Meta
+	store     *redisstore.Store // for those who look
+	clock     *stageClock
+	stop      func() error
+	cfg       config.Config
+	script    *bot.Script
+	observers observers
+	redis     string // its address
+
+	mu   sync.Mutex
+	life *life // the Usher that runs, or ran last
 }
 
 // The ids and secrets of the stage; they are nobody's.
@@ -60,7 +66,6 @@ const tick = 5 * time.Millisecond
 func openStage(
 	ctx context.Context, cfg config.Config, script *bot.Script, o observers,
 ) (_ *stage, err error) {
-	log := zerolog.Nop() // the observers tell more
 	var closers []func() error
 	closeAll := sync.OnceValue(func() error {
 		var errs []error
@@ -74,47 +79,73 @@ func openStage(
 			err = errors.Join(err, closeAll())
 		}
 	}()
-	clock := &stageClock{}
+	s := &stage{clock: &stageClock{}, cfg: cfg, script: script, observers: o, stop: closeAll}
 	mini := miniredis.NewMiniRedis()
 	if err := mini.Start(); err != nil {
 		return nil, fmt.Errorf("start the Redis in memory: %w", err)
 	}
-	closers = append(closers, func() error { mini.Close(); return nil }, keepTime(mini, clock))
-	rdb := redis.NewClient(&redis.Options{Addr: mini.Addr()})
+	s.redis = mini.Addr()
+	closers = append(closers, func() error { mini.Close(); return nil }, keepTime(mini, s.clock))
+	rdb := redis.NewClient(&redis.Options{Addr: s.redis})
 	closers = append(closers, rdb.Close)
-	store, err := newStore(cfg, rdb)
-	if err != nil {
+	if s.store, err = newStore(cfg, rdb); err != nil {
 		return nil, err
 	}
-	if _, err := store.Open(ctx); err != nil {
+	if _, err := s.store.Open(ctx); err != nil {
 		return nil, err
 	}
-	hook, err := newWebhook(cfg, tellingInbox{Inbox: store, tell: o.events}, log)
-	if err != nil {
+	if s.meta, err = newMeta(cfg, s.clock, s, o.meta); err != nil { //nolint:contextcheck // Meta delivers in its own time
 		return nil, err
 	}
-	meta, err := newMeta(cfg, clock, hook, o.meta) //nolint:contextcheck // Meta delivers in its own time
-	if err != nil {
+	closers = append(closers, func() error { s.meta.Close(); return nil })
+	if s.life, err = s.begin(); err != nil { //nolint:contextcheck // it ends by stop
 		return nil, err
 	}
-	closers = append(closers, func() error { meta.Close(); return nil })
-	eng, err := newEngineWith(cfg, store, script, log, o.line, meta.Client())
-	if err != nil {
-		return nil, err
-	}
-	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan error, 1)
-	go func() { done <- eng.Run(work) }()
-	closers = append(closers, func() error { stop(); return <-done })
-	return &stage{meta: meta, store: store, clock: clock, stop: closeAll}, nil
+	closers = append(closers, func() error { return s.usher().stop() })
+	return s, nil
 }
 
-// observers are told what happens on a stage, as it does: events that Meta
-// delivered, decisions, and what Meta saw.
+// usher returns the Usher that runs, or ran last.
+func (s *stage) usher() *life {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.life
+}
+
+// ServeHTTP takes a webhook in, for whichever Usher there is.
+func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.usher().ServeHTTP(w, r) }
+
+// restart starts another Usher on the same Redis, once the one before has ended.
+func (s *stage) restart(ctx context.Context) error {
+	select {
+	case <-s.usher().ran: // all that it had decided has been told
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, err := s.begin() //nolint:contextcheck // it ends by stop
+	if err == nil {
+		s.life = l
+	}
+	return err
+}
+
+// observers are told what happens on a stage, as it does: decisions, and what Meta
+// saw. Those that are nil are not.
 type observers struct {
-	events func([]messenger.Event)
-	line   func(engine.Line)
-	meta   func(simulator.Entry)
+	line  func(engine.Line)
+	meta  func(simulator.Entry)
+	call  func(*http.Request)               // a Graph call that is about to be made
+	inbox func(webhook.Inbox) webhook.Inbox // stands before the inbox
+}
+
+// receive returns the inbox for webhooks.
+func (o observers) receive(in webhook.Inbox) webhook.Inbox {
+	if o.inbox == nil {
+		return in
+	}
+	return o.inbox(in)
 }
 
 // tellingInbox tells of deliveries before they are stored, so that they are told
@@ -125,6 +156,7 @@ type tellingInbox struct {
 	tell func([]messenger.Event)
 }
 
+// Append tells of events and stores them.
 func (i tellingInbox) Append(ctx context.Context, events []messenger.Event) error {
 	i.tell(events)
 	return i.Inbox.Append(ctx, events)
@@ -159,7 +191,9 @@ func newMeta(cfg config.Config, c *stageClock, hook http.Handler, onMeta func(si
 		App: messenger.AppID(cfg.Messenger.AppID), AppSecret: cfg.Messenger.AppSecret[0].Reveal(),
 		VerifyToken: cfg.Messenger.VerifyToken.Reveal(), PageToken: page.AccessToken.Reveal(),
 		Page: messenger.PageID(page.ID), PageName: page.Name, CheckProof: true,
-		Webhook: hook, Now: c.now, Log: onMeta, LedgerSize: 1000,
+		Webhook: hook, Now: c.now, Log: onMeta, LedgerSize: 1000, KeepBodies: true,
+		// While Usher is down Meta soon tries again: who watches does not wait for minutes.
+		Retries: []time.Duration{0, time.Second, 2 * time.Second, 5 * time.Second},
 	})
 }
 
@@ -177,6 +211,10 @@ func stageSettings(cfg config.Config) config.Config {
 	cfg.Redis.Durability = string(redisstore.Memory)
 	cfg.Partitions.Count = 8
 	cfg.Partitions.Renew = 100 * time.Millisecond // also how soon a clock put forward is noticed
+	// An Usher that was killed is replaced after its lease; what it may have been
+	// saying is waited for.
+	cfg.Partitions.Lease, cfg.Partitions.Margin = 2*time.Second, 200*time.Millisecond
+	cfg.Outbox.CallTimeout, cfg.Outbox.EchoGrace = time.Second, time.Second
 	return cfg
 }
 

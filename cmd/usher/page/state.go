@@ -5,6 +5,8 @@
 //	GET  /events  server-sent events: "state" is a State, whole, whenever something changed;
 //	              "log" an Entry, with its Seq as the event's id, so that a reader who comes back misses none
 //	POST /act     an Act; 204, or 400, 404 or 409 with {"error": "…"} for people
+//
+// What comes by another name than localhost, or from another site, is refused.
 package page
 
 import (
@@ -34,6 +36,9 @@ type State struct {
 	Playing string `json:"playing,omitempty"`
 	// Tally is what the ledger proves since the stage was opened, over all customers.
 	Tally Tally `json:"tally"`
+	// First is the Seq of this stage's first entry: those before it are of a stage
+	// that was reset, and go from the page.
+	First int64 `json:"first"`
 }
 
 // Page is the business.
@@ -123,7 +128,7 @@ type Act struct {
 const (
 	DoSays     = "says"     // the customer writes [text, at most 2000 characters]
 	DoReply    = "reply"    // she taps a quick reply [its title]
-	DoButton   = "button"   // she taps a button [its title]
+	DoButton   = "button"   // she taps a button or an ice breaker [its title]
 	DoMenu     = "menu"     // she taps a menu item [its title]
 	DoStart    = "start"    // she taps Get Started
 	DoSends    = "sends"    // she sends a medium [image, audio, like, …]
