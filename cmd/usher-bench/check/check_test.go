@@ -1,0 +1,316 @@
+package check_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"usher/cmd/usher-bench/check"
+	"usher/handover"
+	"usher/handover/engine"
+)
+
+const name = "1:7"
+
+// at is a time of the run, in seconds from its beginning.
+func at(s float64) time.Time {
+	return time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC).Add(time.Duration(s * float64(time.Second)))
+}
+
+// place is where the n-th delivery stands in the ledger.
+func place(n int64) check.Place { return check.Place{Seq: n} }
+
+func effect(event string) string { return engine.EffectID(name, event, 0) }
+
+// told is an event that was delivered once, with the n-th delivery, at second n.
+func told(n int64, id string, by check.By) check.Told {
+	return check.Told{ID: id, By: by, At: at(float64(n)), First: place(n), Accepted: place(n), Copies: 1}
+}
+
+func wants(t check.Told, w check.Want, text string) check.Told {
+	t.Want, t.Text = w, text
+	return t
+}
+
+// faultless is a run without a fault: a question, its answer; a handoff that ends
+// at its limit; a question to people.
+func faultless() check.Evidence {
+	q1, human, q2 := "message:q1", "message:human", "message:q2"
+	echo := func(n int64, id, event string) check.Told {
+		t := told(n, id, check.Us)
+		t.Effect = effect(event)
+		return t
+	}
+	return check.Evidence{
+		Times: check.Times{Limit: 30 * time.Second, Lease: 2 * time.Second, CallTimeout: time.Second, StopTimeout: 15 * time.Second},
+		Threads: []check.Thread{{
+			Name: name,
+			Told: []check.Told{
+				wants(told(1, q1, check.Customer), check.Answer, "a1."),
+				echo(3, "echo:e1", q1),
+				wants(told(4, human, check.Customer), check.Answer, "I pass you on."),
+				echo(6, "echo:e2", human),
+				wants(told(7, q2, check.Customer), check.Silence, ""),
+				told(8, "echo:agent", check.Agent),
+			},
+			Calls: []check.Call{
+				{Effect: effect(q1), Text: "Automated again. a1.", At: at(2), Seq: 2, Sent: true, EchoID: "echo:e1"},
+				{Effect: effect(human), Text: "I pass you on.", At: at(5), Seq: 5, Sent: true, EchoID: "echo:e2"},
+			},
+			Stored: check.Stored{
+				State: handover.State{Phase: handover.Bot},
+				History: []engine.Line{
+					{At: at(1), What: "message", ID: q1, Effects: []string{"answer"}},
+					{At: at(2), What: "call", ID: "call:" + effect(q1) + ":0", Call: "answer", Outcome: "ok"},
+					{At: at(4), What: "message", ID: human, Effects: []string{"say_and_pass handoff to 9"}, Moved: true, From: handover.Bot, To: handover.Waiting, Cause: handover.CauseKeyword},
+					{At: at(5), What: "call", ID: "call:" + effect(human) + ":0", Call: "say_and_pass", Outcome: "ok"},
+					{At: at(7), What: "message", ID: q2, Notes: []string{"silent"}},
+					{At: at(8), What: "echo", ID: "echo:agent", Moved: true, From: handover.Waiting, To: handover.Human, Cause: handover.CauseAgentSpoke},
+					{At: at(38.2), What: "timer", ID: "timer:1", Effects: []string{"take"}},
+					{At: at(38.3), What: "call", ID: "call:" + effect("timer:1") + ":0", Call: "take", Outcome: "ok", Moved: true, From: handover.Human, To: handover.Bot, Cause: handover.CauseTimeLimit},
+				},
+				Echoed: map[string]bool{effect(q1): true, effect(human): true},
+			},
+		}},
+		Buried: map[string]int{"no such Page": 3}, BadEvents: map[string]int{"no such Page": 3},
+		Answers:  check.Answers{OK: 6, Refused: 2, Slowest: 3 * time.Second},
+		Fence:    check.Fence{Lost: 2, Probes: 4},
+		Stops:    []check.Stop{{Replica: "replica 1", Took: time.Second}},
+		Starts:   []check.Start{{Code: 2, Place: true}},
+		LogLines: 10,
+	}
+}
+
+func TestFaultlessRun(t *testing.T) {
+	t.Parallel()
+	v := check.Judge(faultless())
+	if !v.OK() {
+		t.Errorf("a faultless run is judged %+v", v.Guarantees)
+	}
+	for _, g := range v.Guarantees {
+		if g.Held == 0 {
+			t.Errorf("%s was not tried by it", g.ID)
+		}
+	}
+	want := check.Figures{
+		Threads: 1, Events: 6, Acknowledged: 6, Handoffs: 1, Ends: 1, Sends: 2, ZombiesRefused: 2,
+	}
+	if v.Figures != want {
+		t.Errorf("figures are %+v, want %+v", v.Figures, want)
+	}
+}
+
+// Each guarantee, broken once in each way that the evidence can tell.
+func TestBroken(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		id     string // of the guarantee that is broken, and of no other
+		change func(e *check.Evidence, t *check.Thread)
+		says   string
+	}{
+		"event_lost": {"G1", func(_ *check.Evidence, t *check.Thread) {
+			t.Told = append(t.Told, told(9, "message:q3", check.Customer))
+		}, "never decided"},
+		"own_echo_lost": {"G1", func(_ *check.Evidence, t *check.Thread) {
+			delete(t.Echoed, effect("message:human"))
+		}, "is not remembered"},
+		"question_ignored": {"G1", func(_ *check.Evidence, t *check.Thread) {
+			t.Told = append(t.Told, wants(told(40, "message:q3", check.Customer), check.Answer, "a3."))
+			t.History = append(t.History, engine.Line{At: at(40), What: "message", ID: "message:q3", Notes: []string{"silent"}})
+		}, "without an answer"},
+		"decided_twice": {"G2", func(_ *check.Evidence, t *check.Thread) {
+			t.History = append(t.History, engine.Line{At: at(40), What: "message", ID: "message:q2"})
+		}, "message:q2 was decided more than once"},
+		"decided_twice_after_it_waited": {"G2", func(_ *check.Evidence, t *check.Thread) {
+			line := engine.Line{At: at(40), What: "message", ID: "message:q2!"}
+			t.History = append(t.History, line, line)
+		}, "message:q2 was decided more than once"},
+		"out_of_order": {"G3", func(_ *check.Evidence, t *check.Thread) {
+			t.Told = append(t.Told, told(39, "message:q3", check.Customer), told(40, "message:q4", check.Customer))
+			t.History = append(t.History, engine.Line{At: at(41), What: "message", ID: "message:q4"}, engine.Line{At: at(41), What: "message", ID: "message:q3"})
+		}, "message:q4 was decided before"},
+		"zombie_commit": {"G4", func(e *check.Evidence, _ *check.Thread) {
+			e.Fence.Accepted = 1
+		}, "1 of 4 commits"},
+		"update_lost": {"G5", func(_ *check.Evidence, t *check.Thread) {
+			t.History[5].Moved = false
+		}, "went from human to bot, but waiting had it"},
+		"state_behind_history": {"G5", func(_ *check.Evidence, t *check.Thread) {
+			t.State.Phase = handover.Human
+		}, "human has it"},
+		"timer_missing": {"G5", func(_ *check.Evidence, t *check.Thread) {
+			t.State.Deadline = at(50)
+		}, "wants to be woken"},
+		"pending_undecided": {"G5", func(_ *check.Evidence, t *check.Thread) {
+			t.Pending = []string{"nobody's"}
+		}, "effect nobody's is pending"},
+		"reply_lost": {"G6", func(_ *check.Evidence, t *check.Thread) {
+			t.Calls, t.Told = t.Calls[1:], append(t.Told[:1:1], t.Told[2:]...)
+			t.History = append(t.History[:1:1], t.History[2:]...)
+		}, "neither sent nor reported"},
+		"said_unasked": {"G6", func(_ *check.Evidence, t *check.Thread) {
+			t.Calls = append(t.Calls, check.Call{Effect: "nobody's", At: at(50), Seq: 50, Sent: true, EchoID: "echo:e3"})
+		}, "echo:e3, which no line of history decided"},
+		"sent_after_its_echo": {"G6", func(_ *check.Evidence, t *check.Thread) {
+			again := t.Calls[0]
+			again.Seq, again.At, again.EchoID = 4, at(4), "echo:again"
+			t.Calls = append(t.Calls, again)
+		}, "sent again after its echo had come"},
+		"replies_out_of_order": {"G7", func(_ *check.Evidence, t *check.Thread) {
+			t.Calls[0].Seq, t.Calls[1].Seq = 5, 2
+		}, "was sent before"},
+		"spoke_over_people": {"G7", func(_ *check.Evidence, t *check.Thread) {
+			t.History[4].Effects = []string{"answer"}
+			t.Calls = append(t.Calls, check.Call{Effect: effect("message:q2"), Text: "a2.", At: at(7.5), Seq: 8, Sent: true, EchoID: "echo:e3"})
+		}, "was said to people, and the bot answered"},
+		"wrong_words": {"G7", func(_ *check.Evidence, t *check.Thread) {
+			t.Calls[0].Text = "a2."
+		}, "other words"},
+		"zombie_send": {"G7", func(_ *check.Evidence, t *check.Thread) {
+			t.Calls = append(t.Calls, check.Call{Effect: effect("message:q1"), At: at(11.5), Seq: 9})
+		}, "others had the thread since"},
+		"ended_late": {"G8", func(_ *check.Evidence, t *check.Thread) {
+			t.History[6].At, t.History[7].At = at(40), at(40)
+		}, "its limit was over"},
+		"ended_early": {"G8", func(_ *check.Evidence, t *check.Thread) {
+			t.History[6].At = at(36)
+		}, "its limit was over"},
+		"bad_event_lost": {"G9", func(e *check.Evidence, _ *check.Thread) {
+			e.Buried["no such Page"] = 2
+		}, "3 bad events"},
+		"good_event_set_aside": {"G9", func(e *check.Evidence, _ *check.Thread) {
+			e.Buried["panic"] = 1
+		}, "nobody made bad"},
+		"refused_late": {"G10", func(e *check.Evidence, _ *check.Thread) {
+			e.Answers.Late, e.Answers.Slowest = 1, 5*time.Second
+		}, "1 of 2 refusals"},
+		"stopped_late": {"G11", func(e *check.Evidence, _ *check.Thread) {
+			e.Stops[0].Took = 16 * time.Second
+		}, "replica 1 ended 16s"},
+		"stopped_badly": {"G11", func(e *check.Evidence, _ *check.Thread) {
+			e.Stops[0].Code = 1
+		}, "with code 1"},
+		"wrong_setting_accepted": {"G12", func(e *check.Evidence, _ *check.Thread) {
+			e.Starts[0].Code = 0
+		}, "exited 0"},
+		"fault_without_place": {"G12", func(e *check.Evidence, _ *check.Thread) {
+			e.Starts[0].Place = false
+		}, "place named: false"},
+		"leak": {"G13", func(e *check.Evidence, _ *check.Thread) {
+			e.Leaks = []string{"token"}
+		}, "leaks: token"},
+		"panic": {"G13", func(e *check.Evidence, _ *check.Thread) {
+			e.Panics = []string{"index out of range"}
+		}, "panic: index"},
+		"backlog": {"G14", func(e *check.Evidence, _ *check.Thread) {
+			e.Effects = 1
+		}, "0 entries and 1 effects"},
+	}
+	for testName, tt := range tests {
+		t.Run(testName, func(t *testing.T) {
+			t.Parallel()
+			e := faultless()
+			tt.change(&e, &e.Threads[0])
+			v := check.Judge(e)
+			if v.OK() {
+				t.Error("the verdict is OK")
+			}
+			for _, g := range v.Guarantees {
+				if (g.Broken > 0) != (g.ID == tt.id) {
+					t.Errorf("%s is broken %d times: %q", g.ID, g.Broken, g.Examples)
+				}
+				if g.ID == tt.id && !strings.Contains(strings.Join(g.Examples, "\n"), tt.says) {
+					t.Errorf("%s gives the examples %q, want one that says %q", g.ID, g.Examples, tt.says)
+				}
+			}
+		})
+	}
+}
+
+// What looks like a fault and is none.
+func TestExcused(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		change func(e *check.Evidence, t *check.Thread)
+		figure func(f check.Figures) int // must be 1
+	}{
+		"never_acknowledged": {func(_ *check.Evidence, t *check.Thread) {
+			lost := told(9, "message:q3", check.Customer)
+			lost.Accepted, lost.Copies = check.Place{}, 0
+			t.Told = append(t.Told, lost)
+		}, nil},
+		"older_one_delivered_late": {func(_ *check.Evidence, t *check.Thread) {
+			late, early := told(39, "message:q4", check.Customer), told(40, "message:q3", check.Customer)
+			late.At, early.At = early.At, late.At
+			t.Told = append(t.Told, late, early)
+			t.History = append(t.History, engine.Line{At: at(41), What: "message", ID: "message:q3"}, engine.Line{At: at(41), What: "message", ID: "message:q4"})
+		}, nil},
+		"offered_before_and_acknowledged_after": {func(_ *check.Evidence, t *check.Thread) {
+			stored := told(39, "message:q3", check.Customer) // whose first acknowledgement got lost
+			stored.Accepted, stored.At = place(41), at(42)
+			t.Told = append(t.Told, stored, told(40, "message:q4", check.Customer))
+			t.History = append(t.History, engine.Line{At: at(41), What: "message", ID: "message:q3"}, engine.Line{At: at(41), What: "message", ID: "message:q4"})
+		}, nil},
+		"sent_again_for_want_of_an_echo": {func(_ *check.Evidence, t *check.Thread) {
+			again := t.Calls[0]
+			again.Seq, again.EchoID = 3, "echo:again"
+			t.Calls = append(t.Calls, again)
+		}, func(f check.Figures) int { return f.Duplicates }},
+		"cancelled_and_reported": {func(_ *check.Evidence, t *check.Thread) {
+			t.Told = append(t.Told, told(39, "message:q3", check.Customer))
+			t.History = append(t.History, engine.Line{At: at(41), What: "message", ID: "message:q3", Effects: []string{"answer"}},
+				engine.Line{At: at(41), What: "take", ID: "take:1", Notes: []string{"cancelled: answer"}})
+		}, func(f check.Figures) int { return f.Dropped }},
+		"overtaken": {func(_ *check.Evidence, t *check.Thread) {
+			t.History = append(t.History, engine.Line{At: at(41), What: "message", ID: "message:q3", Effects: []string{"answer"}},
+				engine.Line{At: at(41), What: "overtaken", ID: effect("message:q3")})
+		}, func(f check.Figures) int { return f.Dropped }},
+		"refused_by_meta_in_time": {func(_ *check.Evidence, t *check.Thread) {
+			t.Calls = append(t.Calls, check.Call{Effect: effect("message:q1"), At: at(10.5), Seq: 9})
+		}, func(f check.Figures) int { return f.RefusedSends }},
+		"late_for_a_fault": {func(e *check.Evidence, t *check.Thread) {
+			e.Excused = []check.Span{{From: at(37), To: at(39)}, {From: at(38.5), To: at(40)}}
+			t.History[6].At, t.History[7].At = at(40.9), at(40.9)
+		}, nil},
+		"history_cut": {func(_ *check.Evidence, t *check.Thread) {
+			t.History, t.Cut = t.History[3:], true
+		}, func(f check.Figures) int { return f.CutHistories }},
+		"told_to_people_so_late_that_the_limit_was_over": {func(_ *check.Evidence, t *check.Thread) {
+			t.History[4].At, t.History[4].Effects = at(25), []string{"answer"}
+			t.Calls = append(t.Calls, check.Call{Effect: effect("message:q2"), Text: "a2.", At: at(26), Seq: 26, Sent: true, EchoID: "echo:e3"})
+			t.Told[5].At = at(8)
+			t.History[5].Cause = handover.CauseKeyword // nobody overruled it
+		}, func(f check.Figures) int { return f.UnclearWants }},
+	}
+	for testName, tt := range tests {
+		t.Run(testName, func(t *testing.T) {
+			t.Parallel()
+			e := faultless()
+			tt.change(&e, &e.Threads[0])
+			v := check.Judge(e)
+			if !v.OK() {
+				t.Errorf("the verdict is %+v", v.Guarantees)
+			}
+			if tt.figure != nil && tt.figure(v.Figures) != 1 {
+				t.Errorf("the figures are %+v, want this counted once", v.Figures)
+			}
+		})
+	}
+}
+
+// The table says what was not tried, and where something was broken.
+func TestWriteTable(t *testing.T) {
+	t.Parallel()
+	e := faultless()
+	e.Starts, e.Effects = nil, 2
+	var out bytes.Buffer
+	if err := check.Judge(e).WriteTable(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"G12  not tried  0", "G14  0          1", "G14 broken: 0 entries and 2 effects are left"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, &out)
+		}
+	}
+}

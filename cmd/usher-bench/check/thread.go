@@ -1,0 +1,385 @@
+package check
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"usher/handover"
+	"usher/handover/engine"
+)
+
+// effect is something that a line of history decided.
+type effect struct {
+	line  int    // of History
+	what  string // as history describes it: "answer", "take"
+	ended bool   // a later line tells how its call ended, for good
+	sends []Call // that Meta carried out
+}
+
+// says tells whether the effect is a message.
+func (f *effect) says() bool {
+	return f.what == "answer" || strings.HasPrefix(f.what, "say ") || strings.HasPrefix(f.what, "say_and_pass")
+}
+
+// story is a thread, read.
+type story struct {
+	*Thread
+
+	lines   map[string][]int // of History, by the event that they decide
+	effects map[string]*effect
+	order   []string // ids of effects, as they were decided
+	dropped map[string]int
+}
+
+// thread judges one conversation.
+func (j *judge) thread(t *Thread) {
+	j.f.Threads++
+	j.f.Events += len(t.Told)
+	if t.Cut {
+		j.f.CutHistories++
+		return
+	}
+	s := read(t)
+	j.accepted(s)
+	j.ordered(s)
+	j.together(s)
+	j.sent(s)
+	j.silent(s)
+	j.ends(s)
+}
+
+// read sorts a thread's history into decisions, effects and ends of calls.
+func read(t *Thread) *story {
+	s := &story{Thread: t, lines: map[string][]int{}, effects: map[string]*effect{}, dropped: map[string]int{}}
+	for i, l := range t.History {
+		switch {
+		case l.What == "call":
+			if id, ok := strings.CutPrefix(l.ID, "call:"); ok && final(l) {
+				s.end(id[:max(strings.LastIndexByte(id, ':'), 0)])
+			}
+		case l.What == "overtaken":
+			s.end(l.ID)
+		case l.ID != "" && l.What != "timer":
+			s.lines[l.ID] = append(s.lines[l.ID], i)
+		}
+		for n, what := range l.Effects {
+			id := engine.EffectID(t.Name, l.ID, n)
+			s.effects[id] = &effect{line: i, what: what}
+			s.order = append(s.order, id)
+		}
+		for _, note := range l.Notes {
+			for _, end := range []string{"cancelled: ", "dropped: "} {
+				if what, ok := strings.CutPrefix(note, end); ok {
+					s.dropped[what]++
+				}
+			}
+		}
+	}
+	for _, c := range t.Calls {
+		if f := s.effects[c.Effect]; f != nil && c.Sent {
+			f.sends = append(f.sends, c)
+		}
+	}
+	return s
+}
+
+// final tells whether a call is not made again.
+func final(l engine.Line) bool {
+	return l.Outcome != "must wait" && l.Outcome != "unknown, its echo decides" && l.Outcome != "failed, again later"
+}
+
+func (s *story) end(id string) {
+	if f := s.effects[id]; f != nil {
+		f.ended = true
+	}
+}
+
+// decisions returns the lines that decide an event: the first, and those after
+// it had waited.
+func (s *story) decisions(id string) (lines []int) {
+	for ; len(s.lines[id]) > 0; id += "!" {
+		lines = append(lines, s.lines[id]...)
+	}
+	return lines
+}
+
+// answers tells whether an event was decided to be answered.
+func (s *story) answers(id string) bool {
+	for _, i := range s.decisions(id) {
+		if slices.ContainsFunc(s.History[i].Effects, func(what string) bool { return what == "answer" || strings.HasPrefix(what, "say") }) {
+			return true
+		}
+	}
+	return false
+}
+
+// accepted judges G1 and G2: every acknowledged event left its trace, once.
+func (j *judge) accepted(s *story) {
+	for _, t := range s.Told {
+		if t.Accepted == (Place{}) {
+			continue // Meta was not told that it had arrived
+		}
+		j.f.Acknowledged++
+		if t.Copies > 1 {
+			j.f.Repeated++
+		}
+		if t.By == Us {
+			ok := s.Echoed[t.Effect]
+			j.g[g1].expect(ok, "%s: the echo %s of effect %s was acknowledged and is not remembered", s.Name, t.ID, t.Effect)
+			j.lost(!ok)
+			continue
+		}
+		lines := s.decisions(t.ID)
+		if len(lines) == 0 {
+			j.g[g1].broke("%s: %s was acknowledged and never decided", s.Name, t.ID)
+			j.lost(true)
+			continue
+		}
+		j.g[g1].expect(t.Want != Answer || s.answers(t.ID), "%s: %s was decided without an answer", s.Name, t.ID)
+		twice := false
+		for id := t.ID; len(s.lines[id]) > 0; id += "!" {
+			twice = twice || len(s.lines[id]) > 1
+		}
+		j.g[g2].expect(!twice, "%s: %s was decided more than once", s.Name, t.ID)
+		if twice {
+			j.f.DecidedTwice++
+		}
+	}
+}
+
+func (j *judge) lost(yes bool) {
+	if yes {
+		j.f.Lost++
+	}
+}
+
+// ordered judges G3. An event may pass another that was accepted before it only
+// where it is older by Meta's time, as one that Meta delivered late.
+func (j *judge) ordered(s *story) {
+	var decided []Told
+	first := map[string]int{}
+	for _, t := range s.Told {
+		if lines := s.decisions(t.ID); t.By == Customer && len(lines) > 0 && t.Accepted != (Place{}) {
+			first[t.ID] = lines[0]
+			decided = append(decided, t)
+		}
+	}
+	slices.SortFunc(decided, func(a, b Told) int { return first[a.ID] - first[b.ID] })
+	for i, a := range decided {
+		passed := slices.IndexFunc(decided[i+1:], func(b Told) bool { return b.Accepted.Before(a.First) && !a.At.Before(b.At) })
+		j.g[g3].expect(passed < 0, "%s: %s was decided before an event that was accepted earlier", s.Name, a.ID)
+		if passed >= 0 {
+			j.f.OutOfOrder++
+		}
+	}
+}
+
+// together judges G5: each change of hands begins where the last one ended, the
+// state is where the last one left it, its timer is set, and all that is pending
+// was decided.
+func (j *judge) together(s *story) {
+	phase := handover.Bot
+	for _, l := range s.History {
+		if !l.Moved {
+			continue
+		}
+		j.g[g5].expect(l.From == phase, "%s: at %s it went from %v to %v, but %v had it", s.Name, l.ID, l.From, l.To, phase)
+		phase = l.To
+		switch l.To {
+		case handover.Waiting:
+			j.f.Handoffs++
+		case handover.Bot:
+			j.f.Ends++
+		case handover.Human, handover.Solved:
+		}
+	}
+	j.g[g5].expect(s.State.Phase == phase, "%s: %v has it, but its history ends with %v", s.Name, s.State.Phase, phase)
+	wake := s.State.Wake()
+	j.g[g5].expect(wake.UnixMilli() == s.Timer.UnixMilli(), "%s: it wants to be woken at %v, its timer is %v", s.Name, wake, s.Timer)
+	for _, id := range s.Pending {
+		j.g[g5].expect(s.effects[id] != nil, "%s: effect %s is pending, and no line of history decided it", s.Name, id)
+	}
+}
+
+// sent judges G6, and the order of G7.
+func (j *judge) sent(s *story) {
+	unsent := map[string]int{}
+	for _, id := range s.order {
+		f := s.effects[id]
+		settled := len(f.sends) > 0 || f.ended || slices.Contains(s.Pending, id)
+		if !settled && unsent[f.what] < s.dropped[f.what] {
+			unsent[f.what]++
+			settled = true
+		}
+		j.g[g6].expect(settled, "%s: effect %s (%s) of %s was neither sent nor reported", s.Name, id, f.what, s.History[f.line].ID)
+		if f.says() && settled && len(f.sends) == 0 {
+			j.f.Dropped++
+		}
+		j.copies(s, id, f)
+	}
+	for _, c := range s.Calls {
+		switch {
+		case !c.Sent:
+			j.f.RefusedSends++
+		case s.effects[c.Effect] == nil:
+			j.g[g6].broke("%s: Meta sent %s, which no line of history decided", s.Name, c.EchoID)
+		}
+	}
+	j.inOrder(s)
+}
+
+// copies judges second copies of a message: there may be one only where the echo
+// of none before had been acknowledged.
+func (j *judge) copies(s *story, id string, f *effect) {
+	j.f.Sends += len(f.sends)
+	for i, c := range f.sends {
+		if i == 0 {
+			continue
+		}
+		j.f.Duplicates++
+		told := slices.ContainsFunc(f.sends[:i], func(before Call) bool {
+			at := s.acceptedAt(before.EchoID)
+			return at != (Place{}) && at.Seq < c.Seq
+		})
+		j.g[g6].expect(!told, "%s: effect %s was sent again after its echo had come", s.Name, id)
+		if told {
+			j.f.Unexplained++
+		}
+	}
+}
+
+func (s *story) acceptedAt(id string) Place {
+	for _, t := range s.Told {
+		if t.ID == id {
+			return t.Accepted
+		}
+	}
+	return Place{}
+}
+
+// inOrder judges the first copies of a thread's messages.
+func (j *judge) inOrder(s *story) {
+	var last int64
+	var before string
+	for _, id := range s.order {
+		f := s.effects[id]
+		if !f.says() || len(f.sends) == 0 {
+			continue
+		}
+		seq := f.sends[0].Seq
+		j.g[g7].expect(seq > last, "%s: effect %s was sent before %s, which was decided first", s.Name, id, before)
+		last, before = max(last, seq), id
+	}
+}
+
+// silent judges the rest of G7: nothing is answered that was said to people, the
+// right words are said, and nothing is begun under an owner that has gone.
+func (j *judge) silent(s *story) {
+	for _, t := range s.Told {
+		lines := s.decisions(t.ID)
+		switch {
+		case len(lines) == 0:
+		case t.Want == Anything && t.By == Customer:
+			j.f.UnclearWants++
+		case t.Want == Silence && s.History[lines[len(lines)-1]].At.Sub(t.At) > j.e.Times.Limit/2:
+			j.f.UnclearWants++ // it came so late that the limit may have been over
+		case t.Want == Silence:
+			j.g[g7].expect(!s.answers(t.ID), "%s: %s was said to people, and the bot answered", s.Name, t.ID)
+		case t.Want == Answer:
+			j.words(s, t, lines)
+		}
+	}
+	for _, c := range s.Calls {
+		f := s.effects[c.Effect]
+		if f == nil {
+			continue
+		}
+		over := s.overruled(f.line)
+		known := !over.IsZero() && c.At.Sub(over) > j.e.Times.Lease+j.e.Times.CallTimeout
+		j.g[g7].expect(!known, "%s: effect %s reached Meta at %v, others had the thread since %v", s.Name, c.Effect, c.At, over)
+		if known {
+			j.f.WrongOwner++
+		}
+	}
+}
+
+// words compares what was said with what had to be said. Usher may put a
+// disclosure before it.
+func (j *judge) words(s *story, t Told, lines []int) {
+	for _, i := range lines {
+		for n := range s.History[i].Effects {
+			for _, c := range s.effects[engine.EffectID(s.Name, s.History[i].ID, n)].sends {
+				j.g[g7].expect(strings.Contains(c.Text, t.Text), "%s: %s was answered with other words", s.Name, t.ID)
+			}
+		}
+	}
+}
+
+// overruled returns when others' acts took the thread away after a line; zero if
+// they did not.
+func (s *story) overruled(line int) time.Time {
+	for _, l := range s.History[line+1:] {
+		if !l.Moved || l.To == handover.Bot {
+			continue
+		}
+		switch l.Cause { //nolint:exhaustive // those by others
+		case handover.CauseAgentSpoke, handover.CauseControlTaken, handover.CauseControlPassed, handover.CauseControlLost:
+			return l.At
+		}
+	}
+	return time.Time{}
+}
+
+// slack is what is allowed over the limit.
+const slack = time.Second
+
+// ends judges G8: a limit counts from the handoff, and from each agent's message
+// on. What was excused does not count.
+func (j *judge) ends(s *story) {
+	if j.e.Times.Limit == 0 {
+		return
+	}
+	agents := map[string]bool{}
+	for _, t := range s.Told {
+		if t.By == Agent {
+			agents[t.ID] = true
+		}
+	}
+	phase, due := handover.Bot, time.Time{}
+	for _, l := range s.History {
+		if l.Moved {
+			phase = l.To
+		}
+		people := phase == handover.Waiting || phase == handover.Human
+		switch {
+		case !people:
+			due = time.Time{}
+		case l.Moved && l.From != handover.Waiting, agents[l.ID] && !slices.Contains(l.Notes, string(handover.NoteLate)):
+			due = l.At.Add(j.e.Times.Limit)
+		}
+		if l.What == "timer" && slices.Contains(l.Effects, "take") && !due.IsZero() {
+			late := l.At.Sub(due) - j.excused(due, l.At)
+			j.g[g8].expect(late <= slack && l.At.After(due.Add(-slack)), "%s: its limit was over at %v, and it was taken back at %v", s.Name, due, l.At)
+		}
+	}
+}
+
+// excused returns how much of the time between two was excused. Spans stand in the
+// order of their beginning, and may overlap.
+func (j *judge) excused(from, to time.Time) (sum time.Duration) {
+	for _, s := range j.e.Excused {
+		if s.From.After(from) {
+			from = s.From
+		}
+		end := s.To
+		if end.After(to) {
+			end = to
+		}
+		if end.After(from) {
+			sum += end.Sub(from)
+			from = end
+		}
+	}
+	return sum
+}
