@@ -154,7 +154,7 @@ func (m *Meta) tellOn(channel Channel, a *app, t *thread, e event) {
 			e.item.Timestamp = now.Unix()
 		}
 	}
-	m.enqueue(a, delivery{told: Told{Kind: e.kind, PSID: t.psid, MID: e.mid, Channel: channel}, at: now, item: e.item, hop: hop})
+	m.enqueue(a, delivery{told: Told{Kind: e.kind, PSID: t.psid, MID: e.mid, Channel: channel, Cause: m.ledger.seq + 1}, at: now, item: e.item, hop: hop})
 }
 
 // echo tells the apps what the Page said. raw are the attachments as they were sent.

@@ -511,14 +511,14 @@ func TestLedger(t *testing.T) {
 	at := w.clock()
 	want := []simulator.Entry{
 		{Seq: 2, At: at, Delivery: &simulator.Delivery{App: bot, Attempt: 1, Status: 200, Events: []simulator.Told{
-			{Kind: messenger.KindMessage, PSID: ann, MID: hers, Channel: simulator.Messaging},
+			{Kind: messenger.KindMessage, PSID: ann, MID: hers, Channel: simulator.Messaging, Cause: 1},
 		}}},
 		{Seq: 3, At: at, Call: &simulator.Call{
 			App: bot, Method: "POST", Edge: "messages", PSID: ann, Text: "Well?", Metadata: "e1", QuickReplies: []string{"Yes"},
 			MID: messenger.MessageID(mid), Status: 200,
 		}},
 		{Seq: 4, At: at, Delivery: &simulator.Delivery{App: bot, Attempt: 1, Status: 200, Events: []simulator.Told{
-			{Kind: messenger.KindEcho, PSID: ann, MID: messenger.MessageID(mid), Channel: simulator.Messaging},
+			{Kind: messenger.KindEcho, PSID: ann, MID: messenger.MessageID(mid), Channel: simulator.Messaging, Cause: 3},
 		}}},
 		{Seq: 5, At: at, Call: &simulator.Call{
 			App: bot, Method: "POST", Edge: "pass_thread_control", PSID: ann, Target: "1", Metadata: "m",
@@ -529,7 +529,7 @@ func TestLedger(t *testing.T) {
 			MID: calls[len(calls)-1].MID, Status: 200,
 		}},
 		{Seq: 7, At: at, Delivery: &simulator.Delivery{App: bot, Attempt: 1, Status: 200, Events: []simulator.Told{
-			{Kind: messenger.KindEcho, PSID: ann, MID: calls[len(calls)-1].MID, Channel: simulator.Messaging},
+			{Kind: messenger.KindEcho, PSID: ann, MID: calls[len(calls)-1].MID, Channel: simulator.Messaging, Cause: 6},
 		}}},
 	}
 	if diff := cmp.Diff(want, got.Entries); diff != "" {

@@ -78,6 +78,8 @@ type Told struct {
 	PSID    messenger.PSID      `json:"psid"`
 	MID     messenger.MessageID `json:"mid,omitempty"`
 	Channel Channel             `json:"channel"`
+	// Cause is the Seq of the entry that caused it: an act or a call.
+	Cause int64 `json:"cause"`
 }
 
 // Act is what a person did, or Meta by itself.
@@ -172,6 +174,12 @@ type filter struct {
 	app      messenger.AppID
 	customer messenger.PSID
 	edge     string
+}
+
+// Since returns the entries with a greater Seq than since, oldest first, at most
+// 1000, and the Seq up to which it has looked.
+func (m *Meta) Since(since int64) (entries []Entry, seq int64) {
+	return m.entriesAfter(since, filter{})
 }
 
 // entriesAfter returns the oldest entries with a greater Seq than since that f

@@ -52,13 +52,14 @@ func (s *Settings) Set(name, value string) error {
 	if set[name] == nil {
 		at, set = &s.Doubts, fieldsOf(s.Doubts)
 	}
+	raw := value
 	switch now := set[name]; {
 	case now == nil:
 		return fmt.Errorf("setting %q: %w: there are %s", name, errNoName, strings.Join(SettingNames(), ", "))
 	case now[0] == '"':
-		value = string(mustMarshal(value))
+		raw = string(mustMarshal(value))
 	}
-	if err := strict(fmt.Appendf(nil, "{%q:%s}", name, value), at); err != nil {
+	if err := strict(fmt.Appendf(nil, "{%q:%s}", name, raw), at); err != nil {
 		return fmt.Errorf("setting %s=%s: %w", name, value, err)
 	}
 	return nil

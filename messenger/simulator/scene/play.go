@@ -1,0 +1,347 @@
+package scene
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"usher/messenger"
+	"usher/messenger/simulator"
+)
+
+// Options say where scenes are played.
+type Options struct {
+	// Page is the simulated Page and the app under test. Its Clock and KeepBodies
+	// are the stage's own. Without a Webhook and a WebhookURL the app under test is
+	// acted by the script, and so is every other app.
+	Page simulator.Options
+	// Patience is how long a real bot may take to do what the scene expects. 0 is
+	// for scripts without one: then nothing is waited for that is not under way.
+	Patience time.Duration
+	// Update waits for Patience after each line, whatever the scene expects.
+	Update bool
+}
+
+// Stage is a Page on which scenes are played, one after the other.
+type Stage struct {
+	opt   Options
+	clock *simulator.Clock
+	meta  *simulator.Meta
+	base  simulator.Settings
+
+	// Of the scene that is played:
+	names  *names
+	origin time.Time // midnight of the scene's first day
+	last   messenger.PSID
+	seen   int64                     // the ledger up to here has been told
+	owners map[messenger.PSID]string // who had control, as last told
+}
+
+// quiet is how long nothing must happen at a real bot before a line is over, once
+// what the scene expects has come.
+const quiet = 250 * time.Millisecond
+
+// Open makes a Page to play on. Close it after use.
+func Open(opt Options) (*Stage, error) {
+	start := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	if opt.Patience > 0 {
+		start = time.Now().UTC() //nolint:forbidigo // a real bot lives today
+	}
+	st := &Stage{opt: opt, clock: simulator.StillClock(start)}
+	page := opt.Page
+	page.Clock, page.KeepBodies = st.clock, true
+	if page.Webhook == nil && page.WebhookURL == "" {
+		page.Webhook = deaf
+	}
+	meta, err := simulator.New(page)
+	if err != nil {
+		return nil, err
+	}
+	st.meta, st.base = meta, meta.Settings()
+	return st, nil
+}
+
+// deaf accepts webhooks: what they say stands in the ledger.
+var deaf = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}) //nolint:gochecknoglobals // a constant
+
+// Meta returns the Page, an [http.Handler], for the bot to call.
+func (st *Stage) Meta() *simulator.Meta { return st.meta }
+
+// Close ends the Page.
+func (st *Stage) Close() { st.meta.Close() }
+
+// Play plays a scene and returns it with the `>` lines that came of it. Its
+// customers are new ones; settings and faults begin anew.
+func (st *Stage) Play(ctx context.Context, sc *Scene) (string, error) {
+	st.begin(sc) //nolint:contextcheck // Meta delivers in its own time
+	if err := st.set(sc.page); err != nil {
+		return "", fmt.Errorf("%s: %w", sc.Name, err)
+	}
+	lines := map[int]*line{}
+	for _, l := range sc.lines {
+		lines[l.number] = l
+	}
+	var out strings.Builder
+	for i, text := range strings.Split(strings.TrimSuffix(sc.Source, "\n"), "\n") {
+		if strings.HasPrefix(text, ">") {
+			continue
+		}
+		fmt.Fprintln(&out, text)
+		l := lines[i+1]
+		if l == nil {
+			continue
+		}
+		told, err := st.play(ctx, l)
+		if err != nil {
+			return out.String(), fmt.Errorf("%s:%d: %w", sc.Name, l.number, err)
+		}
+		for _, t := range told {
+			fmt.Fprintln(&out, "> "+t)
+		}
+	}
+	return out.String(), nil
+}
+
+// begin makes the stage ready for a scene.
+func (st *Stage) begin(sc *Scene) {
+	st.meta.SetSettings(st.base)
+	st.meta.Heal()
+	st.meta.ReleaseDeliveries(max(1, st.opt.Page.Batch))
+	inboxApp := st.opt.Page.Inbox
+	if inboxApp == "" {
+		inboxApp = messenger.PageInbox
+	}
+	st.names = &names{
+		apps: map[string]messenger.AppID{sc.app: st.opt.Page.App, inbox: inboxApp}, customers: map[string]messenger.PSID{},
+		order: []string{sc.app}, source: sc.Source, page: string(st.opt.Page.Page),
+	}
+	for _, name := range sc.apps {
+		id := messenger.AppID("9" + hashed(14, name))
+		st.names.apps[name] = id
+		st.names.order = append(st.names.order, name)
+		st.meta.OtherApp(id).Listen(deaf)
+		st.meta.AllowTake(id, false)
+	}
+	st.owners, st.last = map[messenger.PSID]string{}, ""
+	st.origin = st.clock.Now().Add(-sc.lines[0].at)
+	st.seen = st.newest()
+}
+
+// newest is the Seq of the newest entry of the ledger.
+func (st *Stage) newest() int64 {
+	seq := st.seen
+	for {
+		entries, last := st.meta.Since(seq)
+		if seq = last; len(entries) == 0 {
+			return seq
+		}
+	}
+}
+
+// hashed returns so many decimal digits of the hash of names.
+func hashed(digits int, names ...string) string {
+	h := fnv.New64a()
+	for _, name := range names {
+		_, _ = h.Write([]byte(name + "\x00")) // a hash takes everything
+	}
+	text := fmt.Sprintf("%020d", h.Sum64())
+	return text[len(text)-digits:]
+}
+
+// play plays a line and returns what came of it.
+func (st *Stage) play(ctx context.Context, l *line) ([]string, error) {
+	if err := st.meta.Forward(ctx, st.origin.Add(l.at).Sub(st.clock.Now())); err != nil {
+		return nil, err
+	}
+	said, err := st.act(l)
+	if err != nil {
+		return nil, err
+	}
+	if err := st.settle(ctx, l, len(said)); err != nil {
+		return nil, err
+	}
+	entries, seq := st.read()
+	st.seen = seq
+	return slices.Concat(said, st.tell(entries, l.who), st.control()), nil
+}
+
+// act does what a line says, and returns what its author was told: that it cannot
+// be, that Meta refused, or Meta's answer.
+func (st *Stage) act(l *line) (said []string, _ error) {
+	if l.who == nothing {
+		return nil, nil
+	}
+	if l.who == meta {
+		return nil, st.metaActs(l)
+	}
+	d, err := st.deedOf(l)
+	if err != nil {
+		return nil, err
+	}
+	do := st.meta.Agent().Do
+	if app, ok := st.names.apps[l.who]; ok {
+		do = st.meta.OtherApp(app).Do
+	} else if l.who != agent {
+		c := st.customer(l.who)
+		st.last, do = c.PSID(), c.Do
+	}
+	out, err := do(d)
+	if refused, ok := errors.AsType[*simulator.GraphError](err); ok {
+		return []string{"refused " + refusal(refused.Code, refused.Subcode, refused.Message)}, nil
+	}
+	if err != nil {
+		return []string{"cannot: " + err.Error()}, nil //nolint:nilerr // it is told
+	}
+	switch l.verb {
+	case "asks_owner":
+		return []string{"answer: " + st.ownerAnswer(out.Answer)}, nil
+	case "calls":
+		return []string{"answer:" + cmp.Or(st.names.rest(out.Answer), " done")}, nil
+	}
+	return nil, nil
+}
+
+// deedOf makes a deed of a line, with ids for names.
+func (st *Stage) deedOf(l *line) (simulator.Deed, error) {
+	d := simulator.Deed{Does: l.verb, Text: l.text}
+	for _, f := range l.fields {
+		value := f.value
+		switch f.name {
+		case "app":
+			value = string(st.names.app(f.value))
+		case "customer":
+			value = string(st.customer(f.value).PSID())
+		case "path", "body":
+			value = braced.ReplaceAllStringFunc(value, st.id)
+		}
+		if err := assign(&d, f.name, value); err != nil {
+			return d, err
+		}
+	}
+	_, isApp := st.names.apps[l.who]
+	if (isApp || l.who == agent) && d.Customer == "" && l.verb != "calls" {
+		d.Customer = st.last // whom it was about
+	}
+	return d, nil
+}
+
+var braced = regexp.MustCompile(`\{[a-z_0-9]+\}`)
+
+// id returns the id of {ann} or {desk}; of nobody, what it was given.
+func (st *Stage) id(name string) string {
+	inner := strings.Trim(name, "{}")
+	if app, ok := st.names.apps[inner]; ok {
+		return string(app)
+	}
+	if psid, ok := st.names.customers[inner]; ok {
+		return string(psid)
+	}
+	return name
+}
+
+// customer returns a customer of the scene, who may be new.
+func (st *Stage) customer(name string) *simulator.Customer {
+	psid, ok := st.names.customers[name]
+	if !ok {
+		seed := ""
+		if st.opt.Patience > 0 { // a real bot remembers whom it met before
+			seed = strconv.FormatInt(st.origin.UnixNano(), 10)
+		}
+		psid = messenger.PSID("7" + hashed(15, seed, name))
+		if _, met := st.owners[psid]; !met {
+			st.owners[psid] = idle
+		}
+		st.names.customers[name] = psid
+	}
+	return st.meta.Customer(psid).Named(strings.ToUpper(name[:1])+name[1:], "Lee").Speaks("en_US")
+}
+
+// settle waits until what a line causes is over. A real bot is waited for: until
+// what the scene expects has come and nothing has happened since for a while.
+func (st *Stage) settle(ctx context.Context, l *line, said int) error {
+	if err := st.meta.Quiet(ctx); err != nil || st.opt.Patience == 0 {
+		return err
+	}
+	for {
+		entries, seq := st.read()
+		wait := quiet
+		if st.opt.Update || said+len(st.tell(entries, l.who))+len(st.controlNow()) < l.expected {
+			wait = st.opt.Patience
+		}
+		within, cancel := context.WithTimeout(ctx, wait)
+		err := st.meta.Wait(within, func() bool { _, now := st.meta.Since(seq); return now > seq })
+		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // nothing happened for so long
+			return st.meta.Quiet(ctx)
+		}
+	}
+}
+
+// read returns what has happened since the last line.
+func (st *Stage) read() (all []simulator.Entry, seq int64) {
+	seq = st.seen
+	for {
+		entries, last := st.meta.Since(seq)
+		if seq = last; len(entries) == 0 {
+			return all, seq
+		}
+		all = append(all, entries...)
+	}
+}
+
+const idle = "idle"
+
+// controlNow returns who has control of each thread now, and until when, where
+// that is news.
+func (st *Stage) controlNow() map[messenger.PSID]string {
+	news := map[messenger.PSID]string{}
+	for psid, before := range st.owners {
+		now := idle
+		if app, until := st.meta.Owner(psid); app != "" {
+			now = fmt.Sprintf("%s until %s", st.names.of(app), st.clockTime(until))
+		}
+		if now != before {
+			news[psid] = now
+		}
+	}
+	return news
+}
+
+// control tells the news of controlNow.
+func (st *Stage) control() (told []string) {
+	news := st.controlNow()
+	maps.Copy(st.owners, news)
+	for _, name := range slices.Sorted(maps.Keys(st.names.customers)) {
+		if now, ok := news[st.names.customers[name]]; ok {
+			told = append(told, fmt.Sprintf("%s's thread: %s", name, now))
+		}
+	}
+	return told
+}
+
+// clockTime writes a time as the scene has it: 10:00, +1d 10:00:30.
+func (st *Stage) clockTime(t time.Time) string {
+	d := t.Sub(st.origin)
+	days := int(d / (24 * time.Hour))
+	text := time.Time{}.Add(d - time.Duration(days)*24*time.Hour).Format("15:04:05.999")
+	text = strings.TrimSuffix(text, ":00")
+	if days != 0 {
+		text = fmt.Sprintf("+%dd %s", days, text)
+	}
+	return text
+}
+
+// unix is a time that Meta wrote in Unix seconds.
+func unix(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }

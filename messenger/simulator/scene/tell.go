@@ -1,0 +1,376 @@
+package scene
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"usher/messenger"
+	"usher/messenger/simulator"
+)
+
+// names are what apps and customers are called in a scene.
+type names struct {
+	apps      map[string]messenger.AppID
+	order     []string // of the apps that hear webhooks
+	customers map[string]messenger.PSID
+	source    string // of the scene: what it does not mention is not told
+	page      string
+}
+
+func (n *names) app(name string) messenger.AppID {
+	if id, ok := n.apps[name]; ok {
+		return id
+	}
+	return messenger.AppID(name) // digits: an app that is nobody's
+}
+
+// of returns what an app is called.
+func (n *names) of(id messenger.AppID) string {
+	for name, app := range n.apps {
+		if app == id {
+			return name
+		}
+	}
+	if id == "" {
+		return "nobody"
+	}
+	return string(id)
+}
+
+// whose returns " of ann" where the scene has several customers.
+func (n *names) whose(psid messenger.PSID) string {
+	if len(n.customers) < 2 {
+		return ""
+	}
+	for name, id := range n.customers {
+		if id == psid {
+			return " of " + name
+		}
+	}
+	return " of " + string(psid)
+}
+
+// told is something to be told, and what orders it: what caused it, then calls
+// before deliveries, then who hears of it.
+type told struct {
+	cause int64
+	hears int
+	text  string
+}
+
+// tell describes entries of the ledger, each delivery after what caused it. Calls
+// of by, who acts in this line, are not told: the line itself says them.
+func (st *Stage) tell(entries []simulator.Entry, by string) []string {
+	var all []told
+	for _, e := range entries {
+		switch {
+		case e.Call != nil && st.names.apps[by] != e.Call.App:
+			all = append(all, told{cause: e.Seq, text: st.names.call(*e.Call)})
+		case e.Act != nil && e.Act.Who == meta:
+			all = append(all, told{cause: e.Seq, text: st.names.rename("meta " + e.Act.What)})
+		case e.Delivery != nil:
+			hears := slices.Index(st.names.order, st.names.of(e.Delivery.App))
+			if hears < 0 {
+				continue // an app of another scene
+			}
+			for i, text := range st.names.delivery(e) {
+				all = append(all, told{cause: e.Delivery.Events[i].Cause, hears: hears + 1, text: text})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b told) int {
+		return cmp.Or(cmp.Compare(a.cause, b.cause), cmp.Compare(a.hears, b.hears))
+	})
+	var lines []string
+	for _, t := range all {
+		lines = append(lines, t.text)
+	}
+	return lines
+}
+
+// rename replaces ids by names.
+func (n *names) rename(text string) string {
+	for name, id := range n.apps {
+		text = strings.ReplaceAll(text, string(id), name)
+	}
+	return text
+}
+
+func refusal(code, subcode int, text string) string {
+	if subcode == 0 {
+		return fmt.Sprintf("%d: %s", code, text)
+	}
+	return fmt.Sprintf("%d/%d: %s", code, subcode, text)
+}
+
+// call describes a call of a bot, in the words in which a script would make it.
+func (n *names) call(c simulator.Call) string {
+	verbs := map[string]string{
+		simulator.EdgePass: "passes", simulator.EdgeTake: "takes", simulator.EdgeRequest: "requests",
+		simulator.EdgeRelease: "releases", simulator.EdgeExtend: "extends", simulator.EdgeOwner: "asks_owner",
+	}
+	parts := []string{n.of(c.App)}
+	switch verb := verbs[c.Edge]; {
+	case c.Edge == simulator.EdgeMessages && c.Action != "":
+		parts = append(parts, "signals", c.Action)
+	case c.Edge == simulator.EdgeMessages:
+		parts = append(parts, "sends")
+		parts = append(parts, said(c)...)
+		if c.Control != "" {
+			parts = append(parts, "control="+n.rename(strings.Replace(c.Control, " ", " app=", 1)))
+		}
+	case verb != "":
+		parts = append(parts, verb)
+		if c.Target != "" {
+			parts = append(parts, "app="+n.of(c.Target))
+		}
+	default:
+		parts = append(parts, "calls", c.Method, c.Edge)
+	}
+	text := strings.Join(parts, " ") + n.whose(c.PSID)
+	switch {
+	case c.Status == 0:
+		return text + ": the connection was cut"
+	case !c.OK():
+		return text + ": refused " + refusal(c.Code, c.Subcode, c.Error)
+	case c.AnswerLost:
+		return text + ": the answer was lost"
+	}
+	return text
+}
+
+// said writes what a send says: text, medium, cards, buttons and quick replies.
+func said(c simulator.Call) (parts []string) {
+	if c.Text != "" {
+		parts = append(parts, fmt.Sprintf("%q", c.Text))
+	}
+	if c.Attachment != "" {
+		parts = append(parts, c.Attachment)
+	}
+	for _, list := range []struct {
+		name   string
+		titles []string
+	}{{"cards", c.Cards}, {"buttons", c.Buttons}, {"quick_replies", c.QuickReplies}} {
+		if len(list.titles) > 0 {
+			parts = append(parts, fmt.Sprintf("%s=%q", list.name, strings.Join(list.titles, "|")))
+		}
+	}
+	return parts
+}
+
+// ownerAnswer describes an answer of thread_owner.
+func (st *Stage) ownerAnswer(raw json.RawMessage) string {
+	var answer struct {
+		Data []struct {
+			Owner struct {
+				App        messenger.AppID `json:"app_id"`
+				Expiration int64           `json:"expiration"`
+			} `json:"thread_owner"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil || len(answer.Data) > 1 {
+		return string(raw)
+	}
+	if len(answer.Data) == 0 {
+		return idle
+	}
+	owner := answer.Data[0].Owner
+	until := "until " + st.clockTime(unix(owner.Expiration))
+	if owner.App == "" {
+		return until
+	}
+	return st.names.of(owner.App) + " " + until
+}
+
+// delivery describes each event of an attempt to deliver, as the body has it.
+func (n *names) delivery(e simulator.Entry) []string {
+	d := e.Delivery
+	events := bodyEvents(d.Body)
+	ending := ""
+	if d.Attempt > 1 {
+		ending = fmt.Sprintf(", attempt %d", d.Attempt)
+	}
+	if d.Status != 200 {
+		ending += fmt.Sprintf(" → %d", d.Status)
+	}
+	lines := make([]string, len(d.Events))
+	for i, t := range d.Events {
+		what := string(t.Kind)
+		if i < len(events) {
+			what = n.event(events[i], t, e.At.UnixMilli())
+			if events[i].channel != t.Channel {
+				what += fmt.Sprintf(" (the body has it in %s)", events[i].channel)
+			}
+		}
+		lines[i] = fmt.Sprintf("to %s, %s: %s%s%s", n.of(d.App), t.Channel, what, n.whose(t.PSID), ending)
+	}
+	return lines
+}
+
+// event is an event of a webhook body.
+type event struct {
+	channel simulator.Channel
+	hop     string // the app of the hop_context beside it
+	parts   map[string]json.RawMessage
+}
+
+// bodyEvents reads the events of a webhook body in their order.
+func bodyEvents(body json.RawMessage) (events []event) {
+	type item = map[string]json.RawMessage
+	var envelope struct {
+		Entry []struct {
+			Messaging []item `json:"messaging"`
+			Standby   []item `json:"standby"`
+			Hop       []struct {
+				App messenger.AppID `json:"app_id"`
+			} `json:"hop_context"`
+		} `json:"entry"`
+	}
+	if json.Unmarshal(body, &envelope) != nil {
+		return nil // too long for the ledger
+	}
+	for _, e := range envelope.Entry {
+		hop := ""
+		if len(e.Hop) > 0 {
+			hop = string(e.Hop[0].App)
+		}
+		for _, i := range e.Messaging {
+			events = append(events, event{simulator.Messaging, hop, i})
+		}
+		for _, i := range e.Standby {
+			events = append(events, event{simulator.Standby, hop, i})
+		}
+	}
+	return events
+}
+
+// event describes an event. at is when it was delivered, in Unix milliseconds.
+func (n *names) event(e event, t simulator.Told, at int64) string {
+	var head struct {
+		Sender, Recipient struct{ ID string }
+		Timestamp         int64
+	}
+	head.Timestamp = at
+	text := string(t.Kind)
+	for name, raw := range e.parts {
+		switch name {
+		case "sender":
+			_ = json.Unmarshal(raw, &head.Sender) // what cannot be read differs
+		case "recipient":
+			_ = json.Unmarshal(raw, &head.Recipient)
+		case "timestamp":
+			_ = json.Unmarshal(raw, &head.Timestamp)
+		default:
+			text = n.content(name, raw)
+		}
+	}
+	if e.hop != "" {
+		text += ", hop_context of " + n.of(messenger.AppID(e.hop))
+	}
+	from, to := string(t.PSID), n.page
+	if t.Kind == messenger.KindEcho {
+		from, to = to, from
+	}
+	if head.Sender.ID != from || head.Recipient.ID != to {
+		text += ", with its sides swapped"
+	}
+	if head.Timestamp < 1e11 {
+		text += ", dated in seconds"
+	}
+	return text
+}
+
+// content describes an event by its one part that is not about who and when.
+func (n *names) content(name string, raw json.RawMessage) string {
+	var c struct {
+		IsEcho     bool            `json:"is_echo"`
+		App        messenger.AppID `json:"app_id"`
+		Metadata   string          `json:"metadata"`
+		Text       string          `json:"text"`
+		QuickReply *struct {
+			Payload string `json:"payload"`
+		} `json:"quick_reply"`
+		Attachments []struct {
+			Type    string `json:"type"`
+			Payload struct {
+				Text string `json:"text"`
+			} `json:"payload"`
+		} `json:"attachments"`
+		Title     string          `json:"title"`
+		Payload   string          `json:"payload"`
+		Previous  json.RawMessage `json:"previous_owner_app_id"` // null was idle
+		New       messenger.AppID `json:"new_owner_app_id"`
+		Requested messenger.AppID `json:"requested_owner_app_id"`
+	}
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return name + " " + string(raw)
+	}
+	var parts []string
+	quote := func(label, text string) {
+		if text != "" {
+			parts = append(parts, fmt.Sprintf("%s%q", label, text))
+		}
+	}
+	switch name {
+	case "message":
+		parts = append(parts, "message")
+		if c.IsEcho {
+			parts[0] = "echo of " + n.of(c.App)
+		}
+		quote("", c.Text)
+		for _, a := range c.Attachments {
+			parts = append(parts, a.Type)
+			quote("", a.Payload.Text)
+		}
+		if c.QuickReply != nil {
+			quote("quick_reply=", c.QuickReply.Payload)
+		}
+	case "postback":
+		parts = append(parts, "postback")
+		quote("", c.Title)
+		quote("payload=", c.Payload)
+	case "pass_thread_control", "take_thread_control":
+		was := ""
+		if c.Previous != nil {
+			var id messenger.AppID
+			_ = json.Unmarshal(c.Previous, &id) // what is no id is nobody's
+			was = " from " + n.of(id)
+		}
+		parts = append(parts, strings.TrimSuffix(name, "_thread_control")+was+" to "+n.of(c.New))
+	case "request_thread_control":
+		parts = append(parts, "request by "+n.of(c.Requested))
+	default:
+		return name + n.rest(raw)
+	}
+	if strings.Contains(n.source, c.Metadata) || strings.Contains(name, "_thread_control") {
+		quote("metadata=", c.Metadata)
+	}
+	return strings.Join(parts, " ")
+}
+
+// rest writes an event that has no words of its own, without ids and times.
+func (n *names) rest(raw json.RawMessage) string {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var fields map[string]any
+	if dec.Decode(&fields) != nil {
+		return ""
+	}
+	for _, name := range []string{"mid", "mids", "watermark", "message_id", "recipient_id"} {
+		delete(fields, name)
+	}
+	if len(fields) == 0 {
+		return ""
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(fields) != nil {
+		return ""
+	}
+	return " " + n.rename(strings.TrimSpace(out.String()))
+}
