@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -84,28 +83,16 @@ func (p *program) demoPage(ctx context.Context, cfg config.Config, script *bot.S
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	streams, end := context.WithCancel(ctx) // a stream does not end by itself
-	defer end()
-	server := startServer(under(streams, handler), l, zerolog.Nop())
+	server := startServer(handler, l, zerolog.Nop())
 	fmt.Fprintf(p.stdout, "The demo is at http://%s/\nCtrl-C ends it.\n", l.Addr())
 	select {
 	case <-ctx.Done():
 	case err = <-server.failed:
 	}
-	end()
+	handler.Close()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	return errors.Join(err, server.close(last))
-}
-
-// under ends the requests to h when ctx does.
-func under(ctx context.Context, h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		both, end := context.WithCancel(r.Context())
-		defer end()
-		defer context.AfterFunc(ctx, end)()
-		h.ServeHTTP(w, r.WithContext(both))
-	})
 }
 
 // demoTerminal plays and prints the conversation.

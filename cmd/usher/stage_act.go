@@ -27,7 +27,7 @@ const (
 var doneWays = []string{"pass", "release", "nothing"} //nolint:gochecknoglobals // a table
 
 func refused(status int, format string, args ...any) error {
-	return &page.Refusal{Status: status, Text: fmt.Sprintf(format, args...)}
+	return &page.ActError{Status: status, Text: fmt.Sprintf(format, args...)}
 }
 
 // Do does an act of the page. While a situation is played only the end of it, or of
@@ -41,7 +41,7 @@ func (t *theatre) Do(ctx context.Context, a page.Act) error {
 	defer t.doing.Unlock()
 	if a.Do == page.DoReset {
 		t.halt()
-		return t.reset(ctx)
+		return t.reset(context.WithoutCancel(ctx)) // nobody is left without a stage
 	}
 	if id := t.underWay(); id != "" {
 		return refused(http.StatusConflict, "a situation is being played: stop it first")
@@ -63,7 +63,7 @@ func (t *theatre) Do(ctx context.Context, a page.Act) error {
 func (t *theatre) act(ctx context.Context, a page.Act) error {
 	switch a.Do {
 	case page.DoPlay:
-		return t.begin(a.Text, a.PSID)
+		return t.begin(ctx, a.Text, a.PSID)
 	case page.DoCustomer:
 		return t.newCustomer(a.Text)
 	case page.DoForward:
@@ -71,15 +71,15 @@ func (t *theatre) act(ctx context.Context, a page.Act) error {
 	case page.DoKill:
 		return t.kill()
 	case page.DoRestart:
-		return t.restart(ctx)
+		return t.restart(context.WithoutCancel(ctx))
 	case page.DoGraph:
 		return t.setGraph(a.Text)
 	case page.DoDoneIs:
 		return t.setDone(a.Text)
 	case page.DoAgent, page.DoOpen, page.DoMain, page.DoDone:
-		return t.agent(a)
+		return t.agent(a) //nolint:contextcheck // Meta delivers in its own time
 	}
-	return t.customer(a)
+	return t.customer(a) //nolint:contextcheck // Meta delivers in its own time
 }
 
 func (t *theatre) customer(a page.Act) (err error) {
@@ -202,9 +202,9 @@ func (t *theatre) setDone(to string) error {
 	t.mu.Lock()
 	t.done = to
 	t.mu.Unlock()
-	t.world("", "", "From now on Done %s", map[string]string{
-		"pass": "passes the thread back to Usher", "release": "lets the thread fall idle, without a word", "nothing": "changes nothing at Meta",
-	}[to])
+	t.world("", "", "From now on Done %s", []string{
+		"passes the thread back to Usher", "lets the thread fall idle, without a word", "changes nothing at Meta",
+	}[way])
 	return nil
 }
 

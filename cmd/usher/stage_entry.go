@@ -189,9 +189,14 @@ func lineTitle(l engine.Line) string {
 func effectWords(f string) string {
 	f = strings.ReplaceAll(f, string(messenger.PageInbox), "the Page Inbox")
 	for _, w := range [][2]string{
-		{"say_and_pass handoff", "say so and pass control"}, {"say_and_pass reopened", "welcome back and pass control"},
-		{"pass", "pass control"}, {"say back", "say that the bot is back"}, {"say failed", "say that nobody could be reached"},
-		{"take", "take control"}, {"release", "release control"}, {"read_owner", "ask Meta who has control"},
+		{"say_and_pass handoff", "say so and pass control"},
+		{"say_and_pass reopened", "welcome back and pass control"},
+		{"pass", "pass control"},
+		{"say back", "say that the bot is back"},
+		{"say failed", "say that nobody could be reached"},
+		{"take", "take control"},
+		{"release", "release control"},
+		{"read_owner", "ask Meta who has control"},
 		{"read_profile", "ask Meta for the profile"},
 	} {
 		if rest, ok := strings.CutPrefix(f, w[0]); ok {

@@ -68,7 +68,7 @@ func (l *timeLine) begins() int64 {
 
 // since is page.Stage's Log. A reader who is ahead comes from elsewhere: it gets
 // all.
-func (l *timeLine) since(after int64, limit int) ([]page.Entry, <-chan struct{}) {
+func (l *timeLine) since(after int64, limit int) (entries []page.Entry, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := l.entries[max(0, len(l.entries)-maxLog):]

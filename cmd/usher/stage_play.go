@@ -42,13 +42,13 @@ type play struct {
 }
 
 // begin begins to play a situation.
-func (t *theatre) begin(id string, psid messenger.PSID) error {
+func (t *theatre) begin(ctx context.Context, id string, psid messenger.PSID) error {
 	all := situations()
 	i := slices.IndexFunc(all, func(s plot) bool { return s.id == id })
 	if i < 0 {
 		return refused(http.StatusNotFound, "there is no situation %q", id)
 	}
-	ctx, end := context.WithCancel(context.Background()) // ended by halt
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx)) // ended by halt
 	p := &play{theatre: t, of: all[i], who: t.known(psid), key: keyOf(psid), end: end, over: make(chan struct{})}
 	t.playing.Lock()
 	t.play = p
@@ -119,7 +119,7 @@ func (p *play) run(ctx context.Context) {
 		err = fmt.Errorf("after %s it still waits: %s", p.patience, p.caption()) //nolint:err113 // shown once, to a person
 	}
 	stop()
-	p.restore(done)
+	p.restore(context.WithoutCancel(ctx), done)
 	if ctx.Err() == nil {
 		after := p.proven(ctx)
 		lost, doubled, over := after.Lost-before.Lost, after.Doubled-before.Doubled, after.Over-before.Over
@@ -140,7 +140,7 @@ func (p *play) run(ctx context.Context) {
 	if ctx.Err() == nil {
 		p.results[p.of.id] = r
 	}
-	p.theatre.play = nil
+	p.theatre.play = nil //nolint:staticcheck // not the play of a plot
 	p.end()
 	p.log.touch()
 }
@@ -160,7 +160,7 @@ func (p *play) doneIs() string {
 }
 
 // restore leaves the world as it was found, and whole.
-func (p *play) restore(done string) {
+func (p *play) restore(ctx context.Context, done string) {
 	p.fuse.Store(nil)
 	p.stage.meta.DuplicateDeliveries(0)
 	err := p.setGraph("up")
@@ -168,7 +168,7 @@ func (p *play) restore(done string) {
 		err = errors.Join(err, p.setDone(done))
 	}
 	if !p.stage.usher().alive() {
-		ctx, cancel := context.WithTimeout(context.Background(), p.patience) // the play itself may be over
+		ctx, cancel := context.WithTimeout(ctx, p.patience)
 		defer cancel()
 		err = errors.Join(err, p.restart(ctx))
 	}
@@ -177,7 +177,7 @@ func (p *play) restore(done string) {
 	}
 }
 
-// says sets the caption, and gives people time to read it.
+// tells sets the caption, and gives people time to read it.
 func (p *play) tells(ctx context.Context, format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
 	p.playing.Lock()
@@ -196,21 +196,29 @@ func (p *play) caption() string {
 // first is the customer's first name.
 func (p *play) first() string { return p.name(p.who.psid) }
 
+// writes lets the customer write.
+func (p *play) writes(ctx context.Context, text string) (messenger.MessageID, error) {
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	return p.stage.meta.Customer(p.who.psid).Says(text) //nolint:contextcheck // Meta delivers in its own time
+}
+
 // says lets the customer write, and waits for what comes of it.
 func (p *play) says(ctx context.Context, text string) error {
-	_, err := p.stage.meta.Customer(p.who.psid).Says(text)
+	_, err := p.writes(ctx, text)
 	return p.then(ctx, err)
 }
 
 // replies lets an agent write, and waits for what comes of it.
 func (p *play) replies(ctx context.Context, text string) error {
-	_, err := p.stage.meta.Agent().Replies(p.who.psid, text)
+	_, err := p.stage.meta.Agent().Replies(p.who.psid, text) //nolint:contextcheck // Meta delivers in its own time
 	return p.then(ctx, err)
 }
 
-// done lets the agent click Done.
+// clicksDone lets the agent click Done, and waits for what comes of it.
 func (p *play) clicksDone(ctx context.Context) error {
-	return p.then(ctx, p.stage.meta.Agent().Done(p.who.psid))
+	return p.then(ctx, p.stage.meta.Agent().Done(p.who.psid)) //nolint:contextcheck // Meta delivers in its own time
 }
 
 func (p *play) then(ctx context.Context, err error) error {
@@ -244,7 +252,7 @@ func (p *play) until(ctx context.Context, reached func(handover.State) bool) err
 }
 
 // wait waits for a condition.
-func (p *play) wait(ctx context.Context, reached func() (bool, error)) error {
+func (*play) wait(ctx context.Context, reached func() (bool, error)) error {
 	poll := time.NewTicker(tick)
 	defer poll.Stop()
 	for {

@@ -174,7 +174,7 @@ func graphDown(ctx context.Context, p *play) (r result, err error) {
 		func() error { return p.setGraph("down") },
 		func() error { return p.tells(ctx, "Meta's Graph API fails, and %s asks for a person", p.first()) },
 		func() error {
-			_, err := p.stage.meta.Customer(p.who.psid).Says(p.cfg.Handover.TalkToHuman.Keywords[0])
+			_, err := p.writes(ctx, p.cfg.Handover.TalkToHuman.Keywords[0])
 			return err
 		},
 		func() error { return p.wait(ctx, func() (bool, error) { return failed() > 0, nil }) },
@@ -199,8 +199,8 @@ func graphDown(ctx context.Context, p *play) (r result, err error) {
 func (p *play) untilDue(ctx context.Context) error {
 	var due time.Time
 	err := p.wait(ctx, func() (bool, error) {
-		_, pending, err := p.stored(ctx, []role{p.who})
-		calls := pending[p.who.psid]
+		held, err := p.stored(ctx, []role{p.who})
+		calls := held[p.who.psid].pending
 		for _, f := range calls {
 			due = f.NotBefore
 		}
@@ -222,7 +222,7 @@ func fiveTimes(ctx context.Context, p *play) (r result, err error) {
 	}
 	m := p.mark()
 	p.stage.meta.DuplicateDeliveries(4)
-	mid, err := p.stage.meta.Customer(p.who.psid).Says(question)
+	mid, err := p.writes(ctx, question)
 	p.stage.meta.DuplicateDeliveries(0) // its answer's echo comes once
 	if err := p.then(ctx, err); err != nil {
 		return r, err
@@ -253,7 +253,7 @@ func killed(ctx context.Context, p *play) (r result, err error) {
 				}
 			}
 			p.fuse.Store(&pull)
-			mid, err = p.stage.meta.Customer(p.who.psid).Says(question)
+			mid, err = p.writes(ctx, question)
 			return err
 		},
 		func() error { return p.wait(ctx, func() (bool, error) { return !victim.alive(), nil }) },

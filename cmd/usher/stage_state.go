@@ -24,7 +24,7 @@ func (t *theatre) State(ctx context.Context) (page.State, error) {
 		return page.State{}, err
 	}
 	roles := sh.roles()
-	snaps, pending, err := sh.stored(ctx, roles)
+	held, err := sh.stored(ctx, roles)
 	if err != nil {
 		return page.State{}, err
 	}
@@ -40,7 +40,7 @@ func (t *theatre) State(ctx context.Context) (page.State, error) {
 	for _, r := range roles {
 		s.Customers = append(s.Customers, page.Customer{
 			PSID: r.psid, Name: r.name, Locale: r.locale, Phone: sh.stage.meta.Phone(r.psid), Inbox: sh.stage.meta.Chat(r.psid),
-			Thread: sh.thread(r, snaps[r.psid].State, pending[r.psid]),
+			Thread: sh.thread(r, held[r.psid]),
 		})
 	}
 	s.Situations, s.Playing = t.programme()
@@ -79,20 +79,26 @@ func keyOf(psid messenger.PSID) messenger.ThreadKey {
 	return messenger.ThreadKey{Page: stagePage, PSID: psid}
 }
 
-// stored returns what Redis holds of the customers' threads, and their calls that
-// must still be made.
-func (sh *show) stored(ctx context.Context, roles []role) (map[messenger.PSID]engine.Snapshot, map[messenger.PSID][]engine.Pending, error) {
+// held is what Redis holds of a thread: its state, and the calls that must still be
+// made.
+type held struct {
+	state   handover.State
+	pending []engine.Pending
+}
+
+// stored returns what Redis holds of the customers' threads.
+func (sh *show) stored(ctx context.Context, roles []role) (map[messenger.PSID]held, error) {
 	store := sh.stage.store
 	of := map[int][]string{} // threads by partition
 	for _, r := range roles {
 		p := keyOf(r.psid).Partition(store.Partitions)
 		of[p] = append(of[p], keyOf(r.psid).String())
 	}
-	snaps, pending := map[messenger.PSID]engine.Snapshot{}, map[messenger.PSID][]engine.Pending{}
+	out := map[messenger.PSID]held{}
 	for p, names := range of {
 		bodies, err := store.Load(ctx, p, names)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		for i, b := range bodies {
 			if b == nil {
@@ -100,13 +106,13 @@ func (sh *show) stored(ctx context.Context, roles []role) (map[messenger.PSID]en
 			}
 			snap, err := engine.UnmarshalThread(b)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			snaps[psidOf(names[i])] = snap
+			out[psidOf(names[i])] = held{state: snap.State}
 		}
 		effects, err := store.Outbox(ctx, p)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		for _, b := range effects {
 			var of struct {
@@ -114,12 +120,14 @@ func (sh *show) stored(ctx context.Context, roles []role) (map[messenger.PSID]en
 			}
 			f, err := engine.UnmarshalPending(b.Body)
 			if err := cmp.Or(err, json.Unmarshal(b.Body, &of)); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			pending[psidOf(of.Thread)] = append(pending[psidOf(of.Thread)], f)
+			h := out[psidOf(of.Thread)]
+			h.pending = append(h.pending, f)
+			out[psidOf(of.Thread)] = h
 		}
 	}
-	return snaps, pending, nil
+	return out, nil
 }
 
 func psidOf(thread string) messenger.PSID {
@@ -128,12 +136,13 @@ func psidOf(thread string) messenger.PSID {
 }
 
 // thread returns what the page shows of a thread.
-func (sh *show) thread(r role, s handover.State, pending []engine.Pending) page.Thread {
+func (sh *show) thread(r role, h held) page.Thread {
+	s := h.state
 	owner, until := sh.stage.meta.Owner(r.psid)
 	t := page.Thread{
 		Phase: s.Phase.String(), Cause: string(s.Cause), Why: why(sh.stage.cfg.Handover, sh.name(r.psid), s), Since: s.Since,
 		Awaiting: string(s.Awaiting), Owner: owner, OwnerName: ownerName(owner), Lapses: until,
-		Window: sh.stage.meta.Window(r.psid), Pending: len(pending), Episode: s.Episodes,
+		Window: sh.stage.meta.Window(r.psid), Pending: len(h.pending), Episode: s.Episodes,
 	}
 	switch s.Phase {
 	case handover.Waiting, handover.Human:
@@ -142,7 +151,7 @@ func (sh *show) thread(r role, s handover.State, pending []engine.Pending) page.
 		t.Reopen = s.Deadline
 	case handover.Bot:
 	}
-	for _, f := range pending {
+	for _, f := range h.pending {
 		if t.Awaiting == "" && (strings.HasPrefix(f.Call, "pass") || strings.HasPrefix(f.Call, "say_and_pass")) {
 			t.Awaiting = "pass"
 		}
@@ -157,7 +166,7 @@ func ownerName(owner messenger.AppID) string {
 		return "nobody (idle)"
 	case stageApp:
 		return "Usher"
-	case messenger.PageInbox:
+	case messenger.PageInbox, messenger.InstagramInbox:
 		return "Page Inbox"
 	case messenger.LeadGen:
 		return "Lead ads"
@@ -169,48 +178,30 @@ func ownerName(owner messenger.AppID) string {
 
 // why says in words why a thread is where it is.
 func why(h config.Handover, who string, s handover.State) string {
-	people := s.Phase == handover.Waiting || s.Phase == handover.Human
-	switch s.Cause {
-	case "":
-		return "nobody has asked for a person yet"
-	case handover.CauseButton, handover.CauseQuickReply, handover.CauseMenu:
-		if people {
-			return fmt.Sprintf("%s tapped %s", who, h.TalkToHuman.Button)
-		}
-		return fmt.Sprintf("%s tapped %s", who, h.BackToBot.Button)
-	case handover.CauseKeyword:
-		if people {
-			return who + " asked for a person in a word"
-		}
-		return who + " asked for the bot in a word"
-	case handover.CauseScript:
-		return "the script hands this over to people"
-	case handover.CauseMisunderstood:
-		return fmt.Sprintf("the bot did not understand %s %d times in a row", who, h.TalkToHuman.Misunderstandings)
-	case handover.CauseAgentSpoke:
-		return "an agent wrote"
-	case handover.CauseAgentAsked:
-		return "another app asked for the thread"
-	case handover.CauseOperator:
-		return "an operator said so"
-	case handover.CauseControlLost:
-		return "another app turned out to have control"
-	case handover.CauseControlTaken:
-		return "another app took control"
-	case handover.CauseControlPassed:
-		return "control was passed to another app"
-	case handover.CauseControlReturned:
-		return "control came back without a word, and Meta confirmed it"
-	case handover.CauseDone:
-		return "the agent clicked Done"
-	case handover.CauseTimeLimit:
-		return "no agent wrote for " + config.FormatDuration(h.TimeLimit.After)
-	case handover.CauseReopened:
-		return who + " wrote again soon after Done"
-	case handover.CauseBufferOver:
-		return fmt.Sprintf("%s was quiet after Done", who)
-	case handover.CauseHandoffFailed:
-		return "Meta refused to pass the thread on"
+	words := map[handover.Cause]string{
+		"":                            "nobody has asked for a person yet",
+		handover.CauseScript:          "the script hands this over to people",
+		handover.CauseMisunderstood:   fmt.Sprintf("the bot did not understand %s %d times in a row", who, h.TalkToHuman.Misunderstandings),
+		handover.CauseAgentSpoke:      "an agent wrote",
+		handover.CauseAgentAsked:      "another app asked for the thread",
+		handover.CauseOperator:        "an operator said so",
+		handover.CauseControlLost:     "another app turned out to have control",
+		handover.CauseControlTaken:    "another app took control",
+		handover.CauseControlPassed:   "control was passed to another app",
+		handover.CauseControlReturned: "control came back without a word, and Meta confirmed it",
+		handover.CauseDone:            "the agent clicked Done",
+		handover.CauseTimeLimit:       "no agent wrote for " + config.FormatDuration(h.TimeLimit.After),
+		handover.CauseReopened:        who + " wrote again soon after Done",
+		handover.CauseBufferOver:      who + " was quiet after Done",
+		handover.CauseHandoffFailed:   "Meta refused to pass the thread on",
 	}
-	return string(s.Cause)
+	tapped, asked := h.BackToBot.Button, "the bot"
+	if s.Phase != handover.Bot {
+		tapped, asked = h.TalkToHuman.Button, "a person"
+	}
+	words[handover.CauseKeyword] = who + " asked for " + asked
+	for _, c := range []handover.Cause{handover.CauseButton, handover.CauseQuickReply, handover.CauseMenu} {
+		words[c] = who + " tapped " + tapped
+	}
+	return cmp.Or(words[s.Cause], string(s.Cause))
 }

@@ -16,7 +16,6 @@ import (
 	"usher/config"
 	"usher/handover/engine"
 	"usher/messenger"
-	"usher/messenger/graph"
 	"usher/messenger/simulator"
 	"usher/messenger/webhook"
 )
@@ -26,13 +25,13 @@ import (
 // [page.Stage].
 type theatre struct {
 	theatreOptions
+	*show
 
 	log  *timeLine
 	fuse atomic.Pointer[func(*http.Request)] // told of each call of Usher's to Graph
 
 	doing sync.Mutex   // one act at a time
-	using sync.RWMutex // held for writing while the stage is replaced
-	*show
+	using sync.RWMutex // held for writing while the show is replaced
 
 	playing sync.Mutex // for what follows
 	play    *play      // under way
@@ -77,7 +76,10 @@ const maxCast = 24
 // openTheatre opens one, with three customers.
 func openTheatre(ctx context.Context, o theatreOptions) (*theatre, error) {
 	t := &theatre{theatreOptions: o, log: newTimeLine(o.start), results: map[string]result{}}
-	return t, t.open(ctx)
+	if err := t.open(ctx); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // open opens a new show.
@@ -136,10 +138,6 @@ func (sh *show) setUp(ctx context.Context) error {
 	if err := client.SetMessengerProfile(ctx, profileOf(cfg, cfg.Messenger.Pages[0], sh.stage.script)); err != nil {
 		return fmt.Errorf("set the messenger profile: %w", err)
 	}
-	return sh.subscribe(ctx, client)
-}
-
-func (sh *show) subscribe(ctx context.Context, client *graph.Client) error {
 	if err := client.Subscribe(ctx, simulator.DefaultFields()); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
@@ -183,7 +181,7 @@ func (sh *show) name(psid messenger.PSID) string {
 }
 
 // Log is the time line.
-func (t *theatre) Log(after int64, limit int) ([]page.Entry, <-chan struct{}) {
+func (t *theatre) Log(after int64, limit int) (entries []page.Entry, changed <-chan struct{}) {
 	return t.log.since(after, limit)
 }
 

@@ -25,7 +25,7 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = h.stage.Do(r.Context(), a)
 	}
-	refusal, refused := errors.AsType[*Refusal](err)
+	refusal, refused := errors.AsType[*ActError](err)
 	switch {
 	case err == nil:
 		w.Header().Set("Cache-Control", "no-store")
@@ -40,18 +40,18 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request) {
 // readAct reads an act and refuses what no stage could do.
 func readAct(w http.ResponseWriter, r *http.Request) (a Act, err error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return a, &Refusal{http.StatusUnsupportedMediaType, "want Content-Type: application/json"}
+		return a, &ActError{http.StatusUnsupportedMediaType, "want Content-Type: application/json"}
 	}
 	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAct))
 	in.DisallowUnknownFields()
 	if err := in.Decode(&a); err != nil {
 		if _, long := errors.AsType[*http.MaxBytesError](err); long {
-			return a, &Refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("an act is at most %d KiB", maxAct>>10)}
+			return a, &ActError{http.StatusRequestEntityTooLarge, fmt.Sprintf("an act is at most %d KiB", maxAct>>10)}
 		}
-		return a, &Refusal{http.StatusBadRequest, fmt.Sprintf("not an act: %v", err)}
+		return a, &ActError{http.StatusBadRequest, fmt.Sprintf("not an act: %v", err)}
 	}
 	if _, err := in.Token(); !errors.Is(err, io.EOF) {
-		return a, &Refusal{http.StatusBadRequest, "not an act: there is more behind it"}
+		return a, &ActError{http.StatusBadRequest, "not an act: there is more behind it"}
 	}
 	return a, a.check()
 }
@@ -73,18 +73,18 @@ func (a Act) check() error {
 		longest = maxWord
 	case DoKill, DoRestart, DoStop, DoReset:
 	default:
-		return &Refusal{http.StatusBadRequest, fmt.Sprintf("nobody can do %q", a.Do)}
+		return &ActError{http.StatusBadRequest, fmt.Sprintf("nobody can do %q", a.Do)}
 	}
 	n := utf8.RuneCountInString(a.Text)
 	switch {
 	case psid && a.PSID == "":
-		return &Refusal{http.StatusBadRequest, a.Do + " concerns a customer: psid is missing"}
+		return &ActError{http.StatusBadRequest, a.Do + " concerns a customer: psid is missing"}
 	case !psid && a.PSID != "":
-		return &Refusal{http.StatusBadRequest, a.Do + " concerns no customer: psid is too much"}
+		return &ActError{http.StatusBadRequest, a.Do + " concerns no customer: psid is too much"}
 	case longest > 0 && strings.TrimSpace(a.Text) == "":
-		return &Refusal{http.StatusBadRequest, a.Do + ": text is missing"}
+		return &ActError{http.StatusBadRequest, a.Do + ": text is missing"}
 	case n > longest:
-		return &Refusal{http.StatusBadRequest, fmt.Sprintf("%s: text has %d characters, want at most %d", a.Do, n, longest)}
+		return &ActError{http.StatusBadRequest, fmt.Sprintf("%s: text has %d characters, want at most %d", a.Do, n, longest)}
 	}
 	return nil
 }

@@ -59,6 +59,8 @@ type stream struct {
 func (s *stream) run(ctx context.Context) {
 	idle := time.NewTicker(look)
 	defer idle.Stop()
+	paced := time.NewTimer(pace)
+	defer paced.Stop()
 	silent := time.Duration(0)
 	force := true // the time of what others were shown is old
 	for {
@@ -77,30 +79,24 @@ func (s *stream) run(ctx context.Context) {
 		if len(entries) == maxBatch {
 			continue // there may be more
 		}
-		if rest(ctx, pace) != nil {
-			return
-		}
+		paced.Reset(pace)
 		select {
-		case <-changed:
-			force = false
-		case <-idle.C:
-			force = true
-			silent += look
+		case <-paced.C:
 		case <-ctx.Done():
 			return
+		case <-s.over:
+			return
 		}
-	}
-}
-
-// rest waits for d.
-func rest(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+		force = false
+		select {
+		case <-changed:
+		case <-idle.C:
+			force, silent = true, silent+look
+		case <-ctx.Done():
+			return
+		case <-s.over:
+			return
+		}
 	}
 }
 

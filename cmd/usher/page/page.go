@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 )
 
 // Stage is what the page shows and acts on. Its methods are safe for concurrent
@@ -17,38 +18,48 @@ type Stage interface {
 	// at most limit, as far back as they are remembered; and a channel that is
 	// closed as soon as there is another entry, or State may return something else.
 	Log(after int64, limit int) (entries []Entry, changed <-chan struct{})
-	// Do does a. What it refuses is a [*Refusal].
+	// Do does a. What it refuses is an [*ActError].
 	Do(ctx context.Context, a Act) error
 }
 
-// Refusal is why an act cannot be done: Status is 400, 404 or 409, Text for people.
-type Refusal struct {
+// ActError is why an act cannot be done: Status is 400, 404 or 409, Text for people.
+type ActError struct {
 	Status int
 	Text   string
 }
 
 // Error returns the text.
-func (r *Refusal) Error() string { return r.Text }
+func (e *ActError) Error() string { return e.Text }
 
-// Handler serves the page of a stage. Streams of events end with the context of
-// their request; who stops the server must end that.
+// Handler serves the page of a stage until it is closed.
 type Handler struct {
 	stage  Stage
 	mux    *http.ServeMux
 	origin *http.CrossOriginProtection
 	slots  chan struct{} // one for each stream
 	shown  shown
+
+	over  chan struct{} // closed by Close
+	close sync.Once
 }
 
 // New returns the page of a stage.
 func New(stage Stage) (*Handler, error) {
 	h := &Handler{
 		stage: stage, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), slots: make(chan struct{}, maxStreams),
+		over: make(chan struct{}),
+	}
+	if err := h.serveFiles(); err != nil {
+		return nil, err
 	}
 	h.mux.HandleFunc("GET /events", h.events)
 	h.mux.HandleFunc("POST /act", h.act)
-	return h, h.serveFiles()
+	return h, nil
 }
+
+// Close ends the streams of events, which do not end by themselves: a server waits
+// for them when it stops.
+func (h *Handler) Close() { h.close.Do(func() { close(h.over) }) }
 
 // policy lets the page load what comes from here, and nothing else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
