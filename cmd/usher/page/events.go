@@ -33,7 +33,9 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := stream{Handler: h, out: w, control: http.NewResponseController(w)}
-	s.after, _ = strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64) // what is no number is 0: all that is remembered
+	if last, err := strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64); err == nil {
+		s.after = last
+	}
 	// The server's own bound is meant for requests.
 	if err := s.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return
