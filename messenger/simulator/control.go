@@ -17,14 +17,18 @@ func (m *Meta) owner(t *thread) messenger.AppID {
 	return t.owner
 }
 
-// give makes to the controller; "" lets the thread fall idle.
-func (m *Meta) give(t *thread, to messenger.AppID) {
-	t.owner, t.until = to, m.now().Add(day)
+// give makes to the controller for a day; "" lets the thread fall idle.
+func (m *Meta) give(t *thread, to messenger.AppID) { m.giveFor(t, to, day) }
+
+// giveFor makes to the controller until d after the customer's last act.
+func (m *Meta) giveFor(t *thread, to messenger.AppID, d time.Duration) {
+	t.owner, t.span, t.until = to, d, m.now().Add(d)
+	t.lead = nil
 }
 
-// renew starts the 24 h again, unless control was extended beyond them.
-func (m *Meta) renew(t *thread) {
-	if until := m.now().Add(day); m.owner(t) != "" && until.After(t.until) {
+// renew lets control last for d from now, unless it lasts longer.
+func (m *Meta) renew(t *thread, d time.Duration) {
+	if until := m.now().Add(d); m.owner(t) != "" && until.After(t.until) {
 		t.until = until
 	}
 }
@@ -39,9 +43,15 @@ func (m *Meta) leads(t *thread, a *app) bool {
 	return owner == a.id || owner == "" && a.id == m.defaultApp
 }
 
-// maySend refuses an app that another one keeps from sending.
+// maySend refuses an app that another one keeps from sending, and a Page that
+// Meta does.
 func (m *Meta) maySend(t *thread, a *app) *GraphError {
-	if m.leads(t, a) {
+	switch {
+	case m.restricted:
+		return refuse(368, 0, "The action attempted has been deemed abusive or is otherwise disallowed")
+	case m.filling(t):
+		return refuse(2018321, 0, "(#2018321) Message failed to send because an automated lead generation flow is in progress.")
+	case m.leads(t, a):
 		return nil
 	}
 	return refuse(10, 2018300, "(#10) Message failed to send because another app is controlling this thread now.")
@@ -98,10 +108,17 @@ func (m *Meta) take(t *thread, by messenger.AppID, metadata string) {
 	if from == by {
 		return // a renewal
 	}
+	times, byAI := 1, by == messenger.BusinessAI
+	if byAI {
+		times = m.opt.Doubts.AITakeTold
+	}
 	for _, a := range m.apps {
-		if a.id == from || m.opt.Doubts.TakeTold == TakeToldAll {
+		if a.id != from && m.opt.Doubts.TakeTold != TakeToldAll {
+			continue
+		}
+		for range times {
 			m.tell(a, t, event{
-				kind: messenger.KindTake, field: fieldHandovers, control: by, metadata: metadata,
+				kind: messenger.KindTake, field: fieldHandovers, control: by, metadata: metadata, inSeconds: byAI,
 				item: item{Take: &control{Previous: m.idOf(from), New: m.appID(by), Metadata: metadata}},
 			})
 		}
@@ -145,14 +162,16 @@ func (m *Meta) extend(t *thread, a *app, seconds int) *GraphError {
 	case seconds < 1 || seconds > longest:
 		return refuse(100, 0, "(#100) Param duration must be between 1 and %d seconds", longest)
 	}
-	t.until = m.now().Add(time.Duration(seconds) * time.Second)
+	t.span, t.until = day, m.now().Add(time.Duration(seconds)*time.Second)
 	return nil
 }
 
-// customerActs opens the window and keeps control where it is.
+// customerActs opens the window and keeps control where it is, or where her way
+// into the thread leads it.
 func (m *Meta) customerActs(t *thread) {
+	m.route(t)
 	t.acted = m.now()
-	m.renew(t)
+	m.renew(t, t.span)
 	if m.opt.Doubts.IdleOwner == IdleToDefault && m.owner(t) == "" {
 		m.give(t, m.defaultApp)
 	}
@@ -162,7 +181,7 @@ func (m *Meta) customerActs(t *thread) {
 func (m *Meta) appSent(t *thread, a *app) {
 	switch owner := m.owner(t); {
 	case owner == a.id && !m.opt.Doubts.OnlyCustomersRenew:
-		m.renew(t)
+		m.renew(t, day)
 	case owner == "" && a.id == m.defaultApp && m.opt.Doubts.IdleOwner == IdleToDefaultSend:
 		m.give(t, a.id)
 	}

@@ -28,7 +28,7 @@ type delivery struct {
 	told     Told
 	at       time.Time
 	item     item
-	hop      []hopContext
+	hop      any // what stands beside it in its entry
 	attempts int
 	late     bool // it has been late already
 }
@@ -276,7 +276,7 @@ type signed struct {
 }
 
 // post writes a batch as one body: events that follow each other on one channel
-// share an entry; a control event stands alone beside its hop_context.
+// share an entry; one with a hop_context stands alone beside it.
 func (m *Meta) post(a *app, batch []delivery) signed {
 	body := envelope{Object: "page"}
 	for i, d := range batch {

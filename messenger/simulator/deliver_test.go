@@ -105,7 +105,7 @@ func TestControlEventsOnTheWire(t *testing.T) {
 	for name, seconds := range map[string]bool{"milliseconds": false, "seconds": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, doubt(func(d *simulator.Doubts) { d.ControlInSeconds = seconds }))
+			w := newWorld(t, doubt(func(d *simulator.Doubts) { d.ControlInSeconds = seconds }), idsAsStrings)
 			w.says("hello")
 			w.told()
 			if err := w.OtherApp(desk).Pass(ann, bot, "m"); err != nil {
@@ -123,8 +123,8 @@ func TestControlEventsOnTheWire(t *testing.T) {
 			if got := body.Entry[0].Messaging[0].Timestamp; got != want {
 				t.Errorf("timestamp = %d, want %d", got, want)
 			}
-			if len(body.Entry[0].Hop) != 1 || body.Entry[0].Hop[0].AppID != bot {
-				t.Errorf("hop_context = %v, want the new owner", body.Entry[0].Hop)
+			if diff := cmp.Diff(any([]any{map[string]any{"app_id": string(bot), "metadata": "m"}}), body.Entry[0].Hop); diff != "" {
+				t.Errorf("hop_context (-want +got):\n%s", diff)
 			}
 			if !bytes.Contains(w.ear.last(), []byte(`"previous_owner_app_id":null`)) {
 				t.Errorf("body = %s, want null for who had control", w.ear.last())

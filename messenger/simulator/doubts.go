@@ -81,6 +81,18 @@ type Doubts struct {
 	// ControlInSeconds writes the timestamps of control events in seconds, as
 	// observed in production.
 	ControlInSeconds bool `json:"control_in_seconds"`
+	// EntryNeedsIdle lets a link or an ad give a thread to its app only where nobody
+	// has control, as social routing does. Otherwise it does in any case.
+	EntryNeedsIdle bool `json:"entry_needs_idle"`
+	// AdDays is how long at most an ad may give control, in days: 7 by the page on
+	// lead ads, 30 by the changelog. Defaults to 7.
+	AdDays int `json:"ad_days"`
+	// AITakeTold is how often the previous controller is told that Meta's AI took
+	// control. Production showed 0 as well as 4. Defaults to 0.
+	AITakeTold int `json:"ai_take_told"`
+	// AIEchoOnMessaging sends the echoes of Meta's AI on the messaging channel, as
+	// observed in production. Otherwise they come on standby like any other's.
+	AIEchoOnMessaging bool `json:"ai_echo_on_messaging"`
 	// TakeRefusal is the error code of a take that is not allowed. Defaults to 27.
 	TakeRefusal int `json:"take_refusal"`
 	// TextLimit is the length of the longest text, in characters. Defaults to 2000.
@@ -88,6 +100,7 @@ type Doubts struct {
 }
 
 func (d Doubts) withDefaults() Doubts {
+	d.AdDays = or(d.AdDays, 7)
 	d.TakeRefusal = or(d.TakeRefusal, 27)
 	d.TextLimit = or(d.TextLimit, 2000)
 	return d
@@ -108,27 +121,35 @@ const (
 func DefaultFields() []string {
 	return []string{
 		fieldMessages, fieldPostbacks, fieldHandovers, fieldStandby, fieldEchoes, fieldReads, fieldReactions,
-		"messaging_referrals", "messaging_optins", "messaging_policy_enforcement", "messaging_feedback",
+		fieldReferrals, fieldOptIns, fieldPolicy, fieldFeedback,
 	}
 }
 
 // The webhook fields that the simulator sends.
 const (
-	fieldMessages  = "messages"
-	fieldPostbacks = "messaging_postbacks"
-	fieldHandovers = "messaging_handovers"
-	fieldStandby   = "standby"
-	fieldEchoes    = "message_echoes"
-	fieldReads     = "message_reads"
-	fieldReactions = "message_reactions"
+	fieldMessages   = "messages"
+	fieldPostbacks  = "messaging_postbacks"
+	fieldHandovers  = "messaging_handovers"
+	fieldStandby    = "standby"
+	fieldEchoes     = "message_echoes"
+	fieldReads      = "message_reads"
+	fieldReactions  = "message_reactions"
+	fieldReferrals  = "messaging_referrals"
+	fieldOptIns     = "messaging_optins"
+	fieldPolicy     = "messaging_policy_enforcement"
+	fieldFeedback   = "messaging_feedback"
+	fieldDeliveries = "message_deliveries"
+	fieldEdits      = "message_edits"
+	fieldJudgments  = "response_feedback"
+	fieldLinking    = "messaging_account_linking"
 )
 
-// otherFields can be subscribed to, but nothing here causes them.
+// otherFields can be subscribed to beside those that every app needs. Nothing here
+// causes most of them.
 func otherFields() []string {
 	return []string{
-		"message_deliveries", "message_edits", "response_feedback", "messaging_account_linking", "messaging_integrity",
-		"business_integrity", "messaging_referrals", "messaging_optins", "messaging_optouts", "messaging_policy_enforcement",
-		"messaging_feedback", "message_template_status_update", "message_context", "messaging_game_plays", "messaging_payments",
+		fieldDeliveries, fieldEdits, fieldJudgments, fieldLinking, "messaging_integrity", "business_integrity", "messaging_optouts",
+		"message_template_status_update", "message_context", "messaging_game_plays", "messaging_payments",
 		"messaging_pre_checkouts", "messaging_checkout_updates", "messaging_customer_information", "messaging_in_thread_lead_form_submit",
 		"inbox_labels", "send_cart", "calls", "feed",
 	}

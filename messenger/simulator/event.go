@@ -1,100 +1,11 @@
 package simulator
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"slices"
-	"unicode/utf16"
 
 	"usher/messenger"
 )
-
-// What webhooks look like on the wire.
-//
-// https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events
-
-// envelope is the body of one delivery.
-type envelope struct {
-	Object string  `json:"object"`
-	Entry  []entry `json:"entry"`
-}
-
-// entry has either messaging or standby.
-type entry struct {
-	ID        messenger.PageID `json:"id"`
-	Time      int64            `json:"time"` // Unix milliseconds
-	Messaging []item           `json:"messaging,omitempty"`
-	Standby   []item           `json:"standby,omitempty"`
-	Hop       []hopContext     `json:"hop_context,omitempty"`
-}
-
-// hopContext stands beside control events.
-type hopContext struct {
-	AppID    rawID  `json:"app_id"`
-	Metadata string `json:"metadata"`
-}
-
-// item is one event.
-type item struct {
-	Sender    party     `json:"sender"`
-	Recipient party     `json:"recipient"`
-	Timestamp int64     `json:"timestamp"` // Unix milliseconds
-	Message   *message  `json:"message,omitempty"`
-	Postback  *postback `json:"postback,omitempty"`
-	Pass      *control  `json:"pass_thread_control,omitempty"`
-	Take      *control  `json:"take_thread_control,omitempty"`
-	Request   *control  `json:"request_thread_control,omitempty"`
-	Read      *read     `json:"read,omitempty"`
-	Reaction  *reaction `json:"reaction,omitempty"`
-}
-
-type party struct {
-	ID string `json:"id"`
-}
-
-type message struct {
-	IsEcho      bool                `json:"is_echo,omitempty"`
-	AppID       rawID               `json:"app_id,omitempty"`
-	Metadata    string              `json:"metadata,omitempty"`
-	MID         messenger.MessageID `json:"mid"`
-	Text        string              `json:"text,omitempty"`
-	QuickReply  *tapped             `json:"quick_reply,omitempty"`
-	ReplyTo     *replyTo            `json:"reply_to,omitempty"`
-	Attachments []json.RawMessage   `json:"attachments,omitempty"`
-}
-
-type tapped struct {
-	Payload string `json:"payload"`
-}
-
-type replyTo struct {
-	MID messenger.MessageID `json:"mid"`
-}
-
-type postback struct {
-	MID     messenger.MessageID `json:"mid"`
-	Title   string              `json:"title"`
-	Payload string              `json:"payload,omitempty"`
-}
-
-type control struct {
-	Previous  *rawID `json:"previous_owner_app_id,omitempty"` // null was idle
-	New       rawID  `json:"new_owner_app_id,omitempty"`
-	Requested *rawID `json:"requested_owner_app_id,omitempty"`
-	Metadata  string `json:"metadata,omitempty"`
-}
-
-type read struct {
-	Watermark int64 `json:"watermark"` // Unix milliseconds
-}
-
-type reaction struct {
-	Reaction string              `json:"reaction"`
-	Emoji    string              `json:"emoji"`
-	Action   string              `json:"action"`
-	MID      messenger.MessageID `json:"mid"`
-}
 
 // Channel is the array of an entry in which an event stands.
 type Channel string
@@ -113,6 +24,9 @@ type event struct {
 	control  messenger.AppID // who a control event concerns: it then has a hop_context
 	metadata string
 	item     item
+
+	timeless  bool // it says no time
+	inSeconds bool // it says its time in seconds
 }
 
 // idOf writes an app id into a field that is null for nobody.
@@ -137,76 +51,82 @@ func (m *Meta) tellAll(t *thread, of func(*app, Channel) (event, Channel)) {
 	}
 }
 
+// tellEach sends each app the same event, on the channel that is its own.
+func (m *Meta) tellEach(t *thread, e event) {
+	m.tellAll(t, func(_ *app, channel Channel) (event, Channel) { return e, channel })
+}
+
 func (m *Meta) tellOn(channel Channel, a *app, t *thread, e event) {
+	if m.filling(t) {
+		return // while the lead app asks, apps hear nothing
+	}
+	person, page := party{string(t.psid)}, party{string(m.opt.Page)}
+	e.item.Sender, e.item.Recipient = &person, page
+	if e.kind == messenger.KindEcho {
+		e.item.Sender, e.item.Recipient = &page, person
+	}
+	var hop any
+	switch {
+	case e.control != "":
+		hop = []hopContext{{AppID: m.appID(e.control), Metadata: e.metadata}}
+	case m.owner(t) == messenger.BusinessAI:
+		hop = aiContext{Owns: true}
+	}
+	m.put(channel, a, t.psid, e, hop)
+}
+
+// tellPage sends each app an event that concerns the Page and no customer.
+func (m *Meta) tellPage(e event) {
+	e.item.Recipient = party{string(m.opt.Page)}
+	for _, a := range m.apps {
+		m.put(Messaging, a, "", e, nil)
+	}
+}
+
+// put queues an event for an app, if that is subscribed to it.
+func (m *Meta) put(channel Channel, a *app, psid messenger.PSID, e event, hop any) {
 	if !a.queue.listens() || !slices.Contains(a.fields, e.field) ||
 		channel == Standby && !slices.Contains(a.fields, fieldStandby) {
 		return
 	}
 	now := m.now()
-	e.item.Sender, e.item.Recipient, e.item.Timestamp = party{string(t.psid)}, party{string(m.opt.Page)}, now.UnixMilli()
-	if e.kind == messenger.KindEcho {
-		e.item.Sender, e.item.Recipient = e.item.Recipient, e.item.Sender
+	switch {
+	case e.timeless:
+	case e.inSeconds, e.control != "" && m.opt.Doubts.ControlInSeconds:
+		e.item.Timestamp = now.Unix()
+	default:
+		e.item.Timestamp = now.UnixMilli()
 	}
-	var hop []hopContext
-	if e.control != "" {
-		hop = []hopContext{{AppID: m.appID(e.control), Metadata: e.metadata}}
-		if m.opt.Doubts.ControlInSeconds {
-			e.item.Timestamp = now.Unix()
-		}
-	}
-	m.enqueue(a, delivery{told: Told{Kind: e.kind, PSID: t.psid, MID: e.mid, Channel: channel, Cause: m.ledger.seq + 1}, at: now, item: e.item, hop: hop})
+	m.enqueue(a, delivery{told: Told{Kind: e.kind, PSID: psid, MID: e.mid, Channel: channel, Cause: m.ledger.seq + 1}, at: now, item: e.item, hop: hop})
 }
 
-// echo tells the apps what the Page said. raw are the attachments as they were sent.
+// echo tells the apps what the Page said, and then that it has reached the phone.
+// raw are the attachments as they were sent.
 func (m *Meta) echo(t *thread, l Line, raw []json.RawMessage) {
-	if m.faults.dropsEcho(m.rng, l) {
-		return
+	if !m.faults.dropsEcho(m.rng, l) {
+		m.tellAll(t, func(_ *app, channel Channel) (event, Channel) {
+			said := message{
+				IsEcho: true, AppID: m.appID(l.App), Metadata: l.Metadata, AIGenerated: l.App == messenger.BusinessAI,
+				MID: l.MID, Attachments: raw, ReplyTo: t.quote(l),
+			}
+			if len(raw) == 0 {
+				said.Text = l.Text
+			}
+			if said.AIGenerated && m.opt.Doubts.AIEchoOnMessaging {
+				channel = Messaging
+			}
+			return event{kind: messenger.KindEcho, field: fieldEchoes, mid: l.MID, item: item{Message: &said}}, channel
+		})
 	}
-	m.tellAll(t, func(_ *app, channel Channel) (event, Channel) {
-		said := message{
-			IsEcho: true, AppID: m.appID(l.App), Metadata: l.Metadata, MID: l.MID, Attachments: raw,
-			ReplyTo: quoted(l.ReplyTo),
-		}
-		if len(raw) == 0 {
-			said.Text = l.Text
-		}
-		return event{kind: messenger.KindEcho, field: fieldEchoes, mid: l.MID, item: item{Message: &said}}, channel
-	})
+	arrived := receipt{MIDs: []messenger.MessageID{l.MID}, Watermark: m.now().UnixMilli()}
+	m.tellEach(t, event{kind: messenger.KindDelivery, field: fieldDeliveries, timeless: true, item: item{Delivery: &arrived}})
 }
 
-func quoted(mid messenger.MessageID) *replyTo {
-	if mid == "" {
+// quote writes what l is a reply to, if it is one.
+func (t *thread) quote(l Line) *replyTo {
+	if l.ReplyTo == "" {
 		return nil
 	}
-	return &replyTo{MID: mid}
-}
-
-// mustMarshal writes a part of a webhook; what is raw in it was read as JSON.
-func mustMarshal(v any) json.RawMessage {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("simulator: webhook cannot be written: %v", err))
-	}
-	return b
-}
-
-// wire writes JSON as Meta does: beyond ASCII and slashes are escaped, so that a
-// receiver which signs anything but the bytes that came fails.
-func wire(e envelope) []byte {
-	b := mustMarshal(e)
-	var out bytes.Buffer
-	for _, r := range string(b) {
-		switch {
-		case r == '/':
-			out.WriteString(`\/`)
-		case r < 0x80:
-			out.WriteRune(r)
-		case r <= 0xFFFF:
-			fmt.Fprintf(&out, `\u%04x`, r)
-		default:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
-		}
-	}
-	return out.Bytes()
+	to, ok := t.find(l.ReplyTo)
+	return &replyTo{MID: l.ReplyTo, Self: ok && to.From == l.From}
 }

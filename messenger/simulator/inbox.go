@@ -170,7 +170,7 @@ func (a *Agent) says(psid messenger.PSID, what string, l Line, medium *sendAttac
 }
 
 func (a *Agent) takes(t *thread) {
-	if inbox := a.m.opt.Inbox; a.m.defaultApp != "" && a.m.owner(t) != inbox {
+	if inbox := a.m.opt.Inbox; a.m.owner(t) != inbox && (a.m.defaultApp != "" || a.m.filling(t)) {
 		a.m.take(t, inbox, "")
 	}
 }

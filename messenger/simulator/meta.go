@@ -134,7 +134,10 @@ type Meta struct {
 	closed     bool
 	changed    chan struct{} // closed and replaced whenever something happened
 	defaultApp messenger.AppID
-	apps       []*app // App first, then the inbox, then the others
+	links      map[string]messenger.AppID // link routing, by ref
+	social     messenger.AppID            // social routing
+	restricted bool                       // Meta keeps the Page from sending
+	apps       []*app                     // App first, then the inbox, then the others
 	threads    map[messenger.PSID]*thread
 	uploads    uploads
 	profile    profile
@@ -154,7 +157,7 @@ func New(opt Options) (*Meta, error) {
 	ctx, cancel := context.WithCancel(context.Background()) // ended by Close
 	m := &Meta{
 		opt: opt, ctx: ctx, cancel: cancel, changed: make(chan struct{}), defaultApp: opt.DefaultApp,
-		threads: map[messenger.PSID]*thread{}, uploads: uploads{kinds: map[string]string{}}, profile: profile{fields: map[string]setting{}},
+		threads: map[messenger.PSID]*thread{}, links: map[string]messenger.AppID{}, uploads: uploads{kinds: map[string]string{}}, profile: profile{fields: map[string]setting{}},
 		ledger: ledger{size: opt.LedgerSize, log: opt.Log},
 		rng:    rand.New(rand.NewPCG(opt.Seed, 0)),
 	}
@@ -319,10 +322,7 @@ func (m *Meta) happened() {
 func (m *Meta) SetDefaultApp(id messenger.AppID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if id != "" {
-		m.connect(id)
-	}
-	m.defaultApp = id
+	m.setRoutes(id, m.social, m.links)
 }
 
 // SetDone changes what happens when an agent clicks Done.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"usher/messenger"
 )
@@ -69,136 +70,113 @@ func (c *Customer) Says(text string) (messenger.MessageID, error) {
 	return c.writes("says", Line{Text: text}, message{Text: text}), nil
 }
 
+// RepliesTo writes a text that quotes a message of either side.
+func (c *Customer) RepliesTo(mid messenger.MessageID, text string) (messenger.MessageID, error) {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	if _, ok := c.t.find(mid); !ok || text == "" {
+		return "", fmt.Errorf("reply %q to %s: %w", text, mid, ErrNotThere)
+	}
+	return c.writes("replies", Line{Text: text, ReplyTo: mid}, message{Text: text}), nil
+}
+
+// maxEdits is how often a message can be changed.
+//
+// https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events/message-edits
+const maxEdits = 5
+
+// Edits changes a text that she has written, at most five times. (She can unsend
+// one as well, but Meta documents no webhook for that on Messenger: no app would
+// learn of it.)
+func (c *Customer) Edits(mid messenger.MessageID, text string) error {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	l, ok := c.t.find(mid)
+	if !ok || l.From != FromCustomer || l.Text == "" || text == "" || l.Edited >= maxEdits {
+		return fmt.Errorf("edit %s: %w: it must be a text of hers, changed fewer than %d times", mid, ErrNotThere, maxEdits)
+	}
+	l.Text = text
+	l.Edited++
+	c.tellEach("edits", text, event{
+		kind: messenger.KindEdit, field: fieldEdits, mid: mid, item: item{Edit: &messageEdit{MID: mid, Text: text, Count: l.Edited}},
+	})
+	return nil
+}
+
+// Sends sends media, several at once in one message: image, audio, video, file or
+// sticker; "like" is the thumbs-up sticker. A caption is a message of its own.
+func (c *Customer) Sends(kinds ...string) (messenger.MessageID, error) {
+	if len(kinds) == 0 {
+		return "", fmt.Errorf("send nothing: %w", ErrNotThere)
+	}
+	var msg message
+	types := make([]string, len(kinds))
+	for i, kind := range kinds {
+		payload := map[string]any{"url": cdn + kind}
+		switch kind {
+		case "image", "audio", "video", "file":
+		case "sticker", "like":
+			kind = "sticker"
+			payload["sticker_id"] = json.RawMessage(messenger.LikeSticker)
+		default:
+			return "", fmt.Errorf("send a %q: %w: image, audio, video, file, sticker and like are", kind, ErrNotThere)
+		}
+		types[i] = kind
+		msg.Attachments = append(msg.Attachments, mustMarshal(map[string]any{"type": kind, "payload": payload}))
+	}
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	return c.writes("sends", Line{Attachment: types[0], More: types[1:]}, msg), nil
+}
+
 // cdn is where media lie. Nothing is there.
 const cdn = "https://cdn.invalid/"
 
-// Sends sends a medium: image, audio, video, file or sticker; "like" is the
-// thumbs-up sticker.
-func (c *Customer) Sends(kind string) (messenger.MessageID, error) {
-	payload := map[string]any{"url": cdn + kind}
-	switch kind {
-	case "image", "audio", "video", "file":
-	case "sticker", "like":
-		kind = "sticker"
-		payload["sticker_id"] = json.RawMessage(messenger.LikeSticker)
-	default:
-		return "", fmt.Errorf("send a %q: %w: image, audio, video, file, sticker and like are", kind, ErrNotThere)
-	}
-	raw, err := json.Marshal(map[string]any{"type": kind, "payload": payload})
-	if err != nil {
-		return "", err
-	}
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	return c.writes("sends", Line{Attachment: kind}, message{Attachments: []json.RawMessage{raw}}), nil
-}
-
-// TapsQuickReply taps a quick reply of the last message. It fails with
-// ErrNotThere when there is none of that title: they vanish with the next
-// message of either side.
-func (c *Customer) TapsQuickReply(title string) (messenger.MessageID, error) {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	if n := len(c.t.lines); n > 0 {
-		for _, q := range c.t.lines[n-1].QuickReplies {
-			if q.Title == title {
-				return c.writes("taps quick reply", Line{Text: title}, message{Text: title, QuickReply: &tapped{Payload: q.Payload}}), nil
-			}
-		}
-	}
-	return "", fmt.Errorf("tap quick reply %q: %w", title, ErrNotThere)
-}
-
-// TapsButton taps the newest button of that title, of any message or card.
-func (c *Customer) TapsButton(title string) (messenger.MessageID, error) {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	for _, l := range slices.Backward(c.t.lines) {
-		all := slices.Clone(l.Buttons)
-		for _, card := range l.Cards {
-			all = append(all, card.Buttons...)
-		}
-		for _, b := range all {
-			if b.Title == title {
-				if b.Payload == "" {
-					return "", fmt.Errorf("tap button %q: %w", title, ErrLink)
-				}
-				return c.posts(title, b.Payload, l.App, false), nil
-			}
-		}
-	}
-	return "", fmt.Errorf("tap button %q: %w", title, ErrNotThere)
-}
-
-// TapsMenu taps an item of the persistent menu, see [Phone].
-func (c *Customer) TapsMenu(title string) (messenger.MessageID, error) {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	items, by := c.m.menuOf(c.t)
-	for _, b := range items {
-		if b.Title == title {
-			if b.Type == "web_url" {
-				return "", fmt.Errorf("tap menu item %q: %w", title, ErrLink)
-			}
-			return c.posts(title, b.Payload, by, true), nil
-		}
-	}
-	return "", fmt.Errorf("tap menu item %q: %w", title, ErrNotThere)
-}
-
-// Starts taps Get Started, which is there before the first message only, and only
-// without ice breakers.
-func (c *Customer) Starts() (messenger.MessageID, error) {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	if !c.m.startable(c.t) {
-		return "", fmt.Errorf("tap Get Started: %w", ErrNotThere)
-	}
-	set := c.m.profile.fields[getStarted]
-	var button struct {
-		Payload string `json:"payload"`
-	}
-	if err := json.Unmarshal(set.value, &button); err != nil {
-		return "", fmt.Errorf("tap Get Started: %w", err)
-	}
-	return c.posts("Get Started", button.Payload, set.by, false), nil
-}
-
-// TapsIceBreaker taps one of the questions that are there before the first message.
-func (c *Customer) TapsIceBreaker(text string) (messenger.MessageID, error) {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	if len(c.t.lines) == 0 {
-		for _, q := range c.m.questionsTo(c.t) {
-			if q.Question == text {
-				return c.posts(text, q.Payload, c.m.profile.fields[starters].by, false), nil
-			}
-		}
-	}
-	return "", fmt.Errorf("tap ice breaker %q: %w", text, ErrNotThere)
-}
-
 // Reacts reacts to the Page's last message: smile, angry, sad, wow, love, like,
-// dislike. It opens the messaging window again.
-func (c *Customer) Reacts(name string) error {
-	emoji := map[string]string{"smile": "😆", "angry": "😠", "sad": "😢", "wow": "😮", "love": "❤", "like": "👍", "dislike": "👎"}[name]
-	if emoji == "" {
-		return fmt.Errorf("react with %q: %w", name, ErrNotThere)
+// dislike, or any other emoji as it stands. It opens the messaging window again.
+//
+// https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events/message-reactions
+func (c *Customer) Reacts(with string) error {
+	r := reaction{Reaction: with, Action: "react"}
+	r.Emoji = map[string]string{"smile": "😆", "angry": "😠", "sad": "😢", "wow": "😮", "love": "❤", "like": "👍", "dislike": "👎"}[with]
+	if r.Emoji == "" {
+		if strings.ContainsFunc(with, func(r rune) bool { return r < 0x2000 }) || with == "" { // words are no emoji
+			return fmt.Errorf("react with %q: %w", with, ErrNotThere)
+		}
+		r.Reaction, r.Emoji = "other", with
 	}
+	return c.reacts(r, func(l *Line) bool {
+		l.Reaction = with
+		return true
+	})
+}
+
+// Unreacts takes back her newest reaction. That is no act which opens the window.
+func (c *Customer) Unreacts() error {
+	return c.reacts(reaction{Action: "unreact"}, func(l *Line) bool {
+		had := l.Reaction != ""
+		l.Reaction = ""
+		return had
+	})
+}
+
+// reacts tells r of the Page's newest message on which change does something.
+func (c *Customer) reacts(r reaction, change func(*Line) bool) error {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
 	for i := range slices.Backward(c.t.lines) {
 		l := &c.t.lines[i]
-		if l.From != FromPage {
+		if l.From != FromPage || !change(l) {
 			continue
 		}
-		l.Reaction = name
-		c.m.customerActs(c.t)
-		r := reaction{Reaction: name, Emoji: emoji, Action: "react", MID: l.MID}
-		c.tellAll("reacts", event{kind: messenger.KindReaction, field: fieldReactions, mid: l.MID, item: item{Reaction: &r}})
+		r.MID = l.MID
+		if r.Action == "react" {
+			c.m.customerActs(c.t)
+		}
+		c.tellEach(r.Action+"s", l.Reaction, event{kind: messenger.KindReaction, field: fieldReactions, mid: l.MID, item: item{Reaction: &r}})
 		return nil
 	}
-	return fmt.Errorf("react: %w: the Page has said nothing", ErrNotThere)
+	return fmt.Errorf("%s: %w: there is no message of the Page for that", r.Action, ErrNotThere)
 }
 
 // Reads has read everything so far.
@@ -206,7 +184,7 @@ func (c *Customer) Reads() error {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
 	c.t.see(FromPage)
-	c.tellAll("reads", event{
+	c.tellEach("reads", "", event{
 		kind: messenger.KindRead, field: fieldReads, item: item{Read: &read{Watermark: c.m.now().UnixMilli()}},
 	})
 	return nil
@@ -222,40 +200,40 @@ func (c *Customer) Blocks(blocked bool) {
 
 // writes sends a message, as a line on the phone and as an event.
 func (c *Customer) writes(what string, l Line, msg message) messenger.MessageID {
+	quote := c.t.quote(Line{From: FromCustomer, ReplyTo: l.ReplyTo})
 	mid := c.shows(&l)
-	msg.MID = mid
+	msg.MID, msg.ReplyTo = mid, quote
 	c.m.customerActs(c.t)
+	if c.m.filling(c.t) {
+		c.m.asks(c.t, or(l.Text, l.Attachment))
+	} else {
+		c.tellMessage(mid, msg)
+	}
+	c.m.record(Entry{Act: &Act{Who: "customer", What: what, Text: or(l.Text, l.Attachment), PSID: c.t.psid, MID: mid}})
+	return mid
+}
+
+// tellMessage tells the apps what she wrote, and how she came.
+func (c *Customer) tellMessage(mid messenger.MessageID, msg message) {
 	kind := messenger.KindMessage
 	if msg.QuickReply != nil {
 		kind = messenger.KindQuickReply
 	}
-	c.m.tellAll(c.t, func(_ *app, channel Channel) (event, Channel) {
+	came := c.t.arrived()
+	if came != nil && came.Source != sourceAd {
+		c.m.tellReferral(c.t, *came, nil)
+		came = nil
+	}
+	c.m.tellAll(c.t, func(a *app, channel Channel) (event, Channel) {
 		told := msg
+		if slices.Contains(a.fields, fieldReferrals) {
+			told.Referral = came
+		}
 		if channel == Standby && c.m.opt.Doubts.QuickReplyHidden {
 			told.QuickReply = nil
 		}
 		return event{kind: kind, field: fieldMessages, mid: mid, item: item{Message: &told}}, channel
 	})
-	c.m.record(Entry{Act: &Act{Who: "customer", What: what, Text: or(l.Text, l.Attachment), PSID: c.t.psid, MID: mid}})
-	return mid
-}
-
-// posts sends a postback. The app whose button it is gets it with its payload,
-// on the messaging channel whoever has control; others get it without.
-func (c *Customer) posts(title, payload string, by messenger.AppID, ofMenu bool) messenger.MessageID {
-	l := Line{Text: title}
-	mid := c.shows(&l)
-	c.m.customerActs(c.t)
-	c.m.tellAll(c.t, func(a *app, channel Channel) (event, Channel) {
-		p := postback{MID: mid, Title: title}
-		hidden := ofMenu && c.m.opt.Doubts.MenuHidden && channel == Standby
-		if a.id == by && !hidden {
-			p.Payload, channel = payload, Messaging
-		}
-		return event{kind: messenger.KindPostback, field: fieldPostbacks, mid: mid, item: item{Postback: &p}}, channel
-	})
-	c.m.record(Entry{Act: &Act{Who: "customer", What: "taps", Text: title, PSID: c.t.psid, MID: mid}})
-	return mid
 }
 
 func (c *Customer) shows(l *Line) messenger.MessageID {
@@ -267,7 +245,8 @@ func (c *Customer) shows(l *Line) messenger.MessageID {
 	return l.MID
 }
 
-func (c *Customer) tellAll(what string, e event) {
-	c.m.tellAll(c.t, func(_ *app, channel Channel) (event, Channel) { return e, channel })
-	c.m.record(Entry{Act: &Act{Who: "customer", What: what, PSID: c.t.psid, MID: e.mid}})
+// tellEach tells the apps an act of hers.
+func (c *Customer) tellEach(what, text string, e event) {
+	c.m.tellEach(c.t, e)
+	c.m.record(Entry{Act: &Act{Who: "customer", What: what, Text: text, PSID: c.t.psid, MID: e.mid}})
 }

@@ -297,7 +297,140 @@ func TestMediaReactionsAndReads(t *testing.T) {
 	if err := errors.Join(ann.Reacts("love"), ann.Reads()); err != nil {
 		t.Error(err)
 	}
-	w.wantTold("messaging message image", "messaging message sticker", `messaging echo of bot "nice"`, "messaging reaction love", "messaging read")
+	w.wantTold("messaging message image", "messaging message sticker", `messaging echo of bot "nice"`, "messaging react love", "messaging read")
+}
+
+func TestEdits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, everyField)
+	c := w.Customer(ann)
+	mid := w.says("one")
+	picture, err := c.Sends("image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.send("hi", "").wantOK(t)
+	lines := w.Transcript(ann)
+	w.told()
+	for _, bad := range []messenger.MessageID{picture, lines[2].MID, "m_404"} {
+		if err := c.Edits(bad, "two"); !errors.Is(err, simulator.ErrNotThere) {
+			t.Errorf("edit what is no text of hers = %v, want ErrNotThere", err)
+		}
+	}
+	if err := c.Edits(mid, ""); !errors.Is(err, simulator.ErrNotThere) {
+		t.Errorf("edit to nothing = %v, want ErrNotThere", err)
+	}
+	w.pass(day)
+	for range 5 {
+		if err := c.Edits(mid, "two"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Edits(mid, "three"); !errors.Is(err, simulator.ErrNotThere) {
+		t.Errorf("sixth edit = %v, want ErrNotThere", err)
+	}
+	if l := w.Transcript(ann)[0]; l.Text != "two" || l.Edited != 5 {
+		t.Errorf("line = %q, edited %d times, want \"two\", 5 times", l.Text, l.Edited)
+	}
+	edit := `messaging edit "two"`
+	w.wantTold(edit, edit, edit, edit, edit)
+	w.send("late", "").want(t, 400, 10, 2018278) // no act that opens the window
+}
+
+func TestReactionsOpenTheWindow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.Customer(ann)
+	w.says("hello")
+	w.send("one", "").wantOK(t)
+	w.send("two", "").wantOK(t)
+	w.pass(day)
+	for _, with := range []string{"", "hologram", "🎉 party"} {
+		if err := c.Reacts(with); !errors.Is(err, simulator.ErrNotThere) {
+			t.Errorf("react with %q = %v, want ErrNotThere", with, err)
+		}
+	}
+	if err := c.Unreacts(); !errors.Is(err, simulator.ErrNotThere) {
+		t.Errorf("take back no reaction = %v, want ErrNotThere", err)
+	}
+	w.send("closed", "").want(t, 400, 10, 2018278)
+	if err := c.Reacts("love"); err != nil {
+		t.Fatal(err)
+	}
+	w.send("three", "").wantOK(t)
+	w.pass(day)
+	if err := c.Unreacts(); err != nil {
+		t.Fatal(err)
+	}
+	w.send("closed", "").want(t, 400, 10, 2018278)
+	if l := w.Transcript(ann)[2]; l.Text != "two" || l.Reaction != "" {
+		t.Errorf("line = %q with %q, want the reaction to \"two\" gone", l.Text, l.Reaction)
+	}
+	w.wantTold(`messaging message "hello"`, `messaging echo of bot "one"`, `messaging echo of bot "two"`, "messaging react love",
+		`messaging echo of bot "three"`, "messaging unreact ")
+}
+
+func TestSeveralMediaAndReplies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.Customer(ann)
+	if _, err := c.Sends(); !errors.Is(err, simulator.ErrNotThere) {
+		t.Errorf("send nothing = %v, want ErrNotThere", err)
+	}
+	mid, err := c.Sends("image", "video", "sticker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.wantTold("messaging message image video sticker")
+	if l := w.Transcript(ann)[0]; l.Attachment != "image" || strings.Join(l.More, " ") != "video sticker" {
+		t.Errorf("line = %q and %q, want image, video and sticker", l.Attachment, l.More)
+	}
+	if _, err := c.RepliesTo("m_404", "what?"); !errors.Is(err, simulator.ErrNotThere) {
+		t.Errorf("reply to nothing = %v, want ErrNotThere", err)
+	}
+	if _, err := c.RepliesTo(mid, "mine"); err != nil {
+		t.Fatal(err)
+	}
+	if l := w.Transcript(ann)[1]; l.ReplyTo != mid {
+		t.Errorf("line quotes %q, want %s", l.ReplyTo, mid)
+	}
+}
+
+func TestOptInsAndJudgmentsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.Customer(ann)
+	for _, in := range []simulator.OptIn{{}, {Ref: "a", Topic: "b"}} {
+		if err := c.OptsIn(in); !errors.Is(err, simulator.ErrNotThere) {
+			t.Errorf("opt in by %+v = %v, want ErrNotThere", in, err)
+		}
+	}
+	if err := c.Judges(true); !errors.Is(err, simulator.ErrNotThere) {
+		t.Errorf("judge nothing = %v, want ErrNotThere", err)
+	}
+	if err := w.Enforces("perhaps", ""); !errors.Is(err, simulator.ErrNotThere) {
+		t.Errorf("enforce nothing = %v, want ErrNotThere", err)
+	}
+}
+
+// A Page that Meta blocks may not send until it is unblocked; a warning is one.
+func TestPolicyEnforcement(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.says("hello")
+	for _, step := range []struct {
+		action string
+		code   int
+	}{{"warning", 0}, {"block", 368}, {"warning", 368}, {"unblock", 0}} {
+		if err := w.Enforces(step.action, "spam"); err != nil {
+			t.Fatal(err)
+		}
+		status := 200
+		if step.code != 0 {
+			status = 400
+		}
+		w.send("hi", "").want(t, status, step.code, 0)
+	}
 }
 
 func TestTranscriptIsWhatThePhoneShows(t *testing.T) {

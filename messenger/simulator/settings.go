@@ -17,6 +17,10 @@ import (
 type Settings struct {
 	// DefaultApp answers a thread that nobody controls. "" is zero-config.
 	DefaultApp messenger.AppID `json:"default_app"`
+	// Social is the app of social routing, see [Meta.RouteSocial]; Links are those of
+	// link routing by ref, see [Meta.RouteLink].
+	Social messenger.AppID            `json:"social"`
+	Links  map[string]messenger.AppID `json:"links"`
 	// Take is App's "take control of conversations".
 	Take bool `json:"take"`
 	// Done is what happens when an agent clicks Done.
@@ -30,18 +34,18 @@ type Settings struct {
 func (m *Meta) Settings() Settings {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Settings{DefaultApp: m.defaultApp, Take: m.us.mayTake, Done: m.opt.Done, AppIDs: m.opt.AppIDs, Doubts: m.opt.Doubts}
+	return Settings{
+		DefaultApp: m.defaultApp, Social: m.social, Links: maps.Clone(m.links), Take: m.us.mayTake,
+		Done: m.opt.Done, AppIDs: m.opt.AppIDs, Doubts: m.opt.Doubts,
+	}
 }
 
 // SetSettings changes the settings.
 func (m *Meta) SetSettings(s Settings) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s.DefaultApp != "" {
-		m.connect(s.DefaultApp)
-	}
-	m.defaultApp, m.us.mayTake = s.DefaultApp, s.Take
-	m.opt.Done, m.opt.AppIDs, m.opt.Doubts = s.Done, s.AppIDs, s.Doubts.withDefaults()
+	m.setRoutes(s.DefaultApp, s.Social, s.Links)
+	m.us.mayTake, m.opt.Done, m.opt.AppIDs, m.opt.Doubts = s.Take, s.Done, s.AppIDs, s.Doubts.withDefaults()
 	m.happened()
 }
 

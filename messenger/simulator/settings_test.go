@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"usher/messenger"
 	"usher/messenger/simulator"
 )
 
@@ -18,13 +19,14 @@ func TestSettingsAreSetByName(t *testing.T) {
 	for name, value := range map[string]string{
 		"default_app": string(desk), "take": "false", "done": "release", "app_ids": "numbers",
 		"idle_owner": "default_send", "take_told": "all", "menu_hidden": "true", "take_refusal": "200",
+		"social": string(desk), "links": `{"flyer":"2262510160704936"}`,
 	} {
 		if err := got.Set(name, value); err != nil {
 			t.Error(err)
 		}
 	}
 	want := simulator.Settings{
-		DefaultApp: desk, Done: simulator.DoneRelease, AppIDs: simulator.AppIDsNumbers, Doubts: w.Settings().Doubts,
+		DefaultApp: desk, Social: desk, Links: map[string]messenger.AppID{"flyer": desk}, Done: simulator.DoneRelease, AppIDs: simulator.AppIDsNumbers, Doubts: w.Settings().Doubts,
 	}
 	want.Doubts.IdleOwner, want.Doubts.TakeTold = simulator.IdleToDefaultSend, simulator.TakeToldAll
 	want.Doubts.MenuHidden, want.Doubts.TakeRefusal = true, 200
@@ -43,7 +45,7 @@ func TestSettingsAreSetByName(t *testing.T) {
 func TestSettingsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ name, value, want string }{
-		"no_such_name":  {"colour", "red", `setting "colour": there is none of that name: there are actions_free, app_ids,`},
+		"no_such_name":  {"colour", "red", `setting "colour": there is none of that name: there are actions_free, ad_days,`},
 		"no_such_value": {"done", "perhaps", `"perhaps": there is none of that name: want pass, release, nothing`},
 		"not_a_bool":    {"menu_hidden", "maybe", "setting menu_hidden=maybe: "},
 		"not_one_value": {"menu_hidden", `true}{`, "more than one JSON value"},

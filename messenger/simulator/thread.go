@@ -34,9 +34,11 @@ type Line struct {
 	Tappable bool     `json:"tappable,omitempty"`
 	Buttons  []Button `json:"buttons,omitempty"`
 	Cards    []Card   `json:"cards,omitempty"`
-	// Attachment is a medium's type: image, audio, video, file or sticker.
-	Attachment string `json:"attachment,omitempty"`
-	URL        string `json:"url,omitempty"`
+	// Attachment is a medium's type: image, audio, video, file or sticker. More are
+	// those of the further media, where several were sent at once.
+	Attachment string   `json:"attachment,omitempty"`
+	More       []string `json:"more,omitempty"`
+	URL        string   `json:"url,omitempty"`
 	// Reaction is what the other side thinks of it.
 	Reaction string `json:"reaction,omitempty"`
 	// Seen tells that the other side has seen it: the customer, or whoever answers
@@ -80,8 +82,11 @@ type thread struct {
 
 	acted time.Time // her last act: it opens the messaging window
 	owner messenger.AppID
-	until time.Time // when the owner's control lapses
-	lines []Line    // the newest, at most as many as room
+	until time.Time     // when the owner's control lapses
+	span  time.Duration // how long it lasts after an act of hers
+	came  *arrival      // by a link or an ad, until she acts
+	lead  *leadForm     // that the lead app fills in with her
+	lines []Line        // the newest, at most as many as room
 	room  int
 
 	typing   time.Time // until when the Page types

@@ -20,6 +20,7 @@ import (
 
 	"usher/messenger"
 	"usher/messenger/simulator"
+	"usher/messenger/webhook"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -65,6 +66,12 @@ func newWorld(t *testing.T, edits ...func(*simulator.Options)) *world {
 
 func zeroConfig(o *simulator.Options) { o.ZeroConfig = true }
 
+func idsAsStrings(o *simulator.Options) { o.AppIDs = simulator.AppIDsStrings }
+
+func everyField(o *simulator.Options) {
+	o.Fields = append(simulator.DefaultFields(), "message_deliveries", "message_edits", "response_feedback", "messaging_account_linking")
+}
+
 func deskIsDefault(o *simulator.Options) { o.DefaultApp = desk }
 
 func doubt(edit func(*simulator.Doubts)) func(*simulator.Options) {
@@ -104,8 +111,14 @@ func (w *world) told() []string {
 
 func (w *world) wantTold(want ...string) {
 	w.t.Helper()
-	if diff := cmp.Diff(want, w.told()); diff != "" {
-		w.t.Errorf("the bot was told otherwise (-want +got):\n%s", diff)
+	wantSame(w.t, "the bot", want, w.told())
+}
+
+// wantSame compares lists of lines.
+func wantSame(t *testing.T, of string, want, got []string) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", of, diff)
 	}
 }
 
@@ -295,17 +308,29 @@ type heardItem struct {
 		IsEcho      bool                      `json:"is_echo"`
 		AppID       messenger.AppID           `json:"app_id"`
 		MID         string                    `json:"mid"`
+		AdminText   string                    `json:"admin_text"`
 		Metadata    string                    `json:"metadata"`
 		Text        string                    `json:"text"`
 		QuickReply  *struct{ Payload string } `json:"quick_reply"`
 		Attachments []struct{ Type string }
+		Referral    *heardReferral
 	}
-	Postback *struct{ MID, Title, Payload string }
+	Postback *struct {
+		MID, Title, Payload string
+		Referral            *heardReferral
+	}
 	Pass     *heardControl `json:"pass_thread_control"`
 	Take     *heardControl `json:"take_thread_control"`
 	Request  *heardControl `json:"request_thread_control"`
 	Read     *struct{ Watermark int64 }
 	Reaction *struct{ Reaction, Action, MID string }
+	Referral *heardReferral
+	Edit     *struct{ Text string } `json:"message_edit"`
+}
+
+type heardReferral struct {
+	Ref, Source, Type string
+	AdID              string `json:"ad_id"`
 }
 
 type heardControl struct {
@@ -321,9 +346,7 @@ type heardBody struct {
 		ID                 string
 		Time               int64
 		Messaging, Standby []heardItem
-		Hop                []struct {
-			AppID messenger.AppID `json:"app_id"`
-		} `json:"hop_context"`
+		Hop                any `json:"hop_context"`
 	}
 }
 
@@ -333,6 +356,15 @@ func summaries(t *testing.T, body []byte) (lines []string) {
 	var b heardBody
 	if err := json.Unmarshal(body, &b); err != nil {
 		t.Errorf("delivery is not JSON: %v", err)
+	}
+	events, err := webhook.Decode(body)
+	if err != nil {
+		t.Errorf("our decoder: %v", err)
+	}
+	for _, e := range events {
+		if e.Kind == messenger.KindUnknown && e.Field != "admin_text" {
+			t.Errorf("our decoder does not understand %s: %s", e.Field, e.Raw)
+		}
 	}
 	for _, e := range b.Entry {
 		for _, i := range e.Messaging {
@@ -359,9 +391,19 @@ func (i heardItem) summary() string {
 	case i.Message != nil && i.Message.QuickReply != nil:
 		return fmt.Sprintf("quick reply %q %s", i.Message.Text, i.Message.QuickReply.Payload)
 	case i.Message != nil && len(i.Message.Attachments) > 0:
-		return "message " + i.Message.Attachments[0].Type
+		types := []string{"message"}
+		for _, a := range i.Message.Attachments {
+			types = append(types, a.Type)
+		}
+		return strings.Join(types, " ")
+	case i.Message != nil && i.Message.AdminText != "":
+		return fmt.Sprintf("notice %q", i.Message.AdminText)
+	case i.Message != nil && i.Message.Referral != nil:
+		return fmt.Sprintf("message %q by ad %s", i.Message.Text, i.Message.Referral.AdID)
 	case i.Message != nil:
 		return fmt.Sprintf("message %q", i.Message.Text)
+	case i.Postback != nil && i.Postback.Referral != nil:
+		return fmt.Sprintf("postback %q %s by %s", i.Postback.Title, i.Postback.Payload, i.Postback.Referral.Ref)
 	case i.Postback != nil:
 		return fmt.Sprintf("postback %q %s", i.Postback.Title, i.Postback.Payload)
 	case i.Pass != nil:
@@ -373,13 +415,19 @@ func (i heardItem) summary() string {
 	case i.Read != nil:
 		return "read"
 	case i.Reaction != nil:
-		return "reaction " + i.Reaction.Reaction
+		return i.Reaction.Action + " " + i.Reaction.Reaction
+	case i.Referral != nil:
+		return strings.Join([]string{"referral", i.Referral.Ref, i.Referral.Source, i.Referral.Type}, " ")
+	case i.Edit != nil:
+		return fmt.Sprintf("edit %q", i.Edit.Text)
 	}
 	return "nothing"
 }
 
 func name(id messenger.AppID) string {
-	names := map[messenger.AppID]string{bot: "bot", desk: "desk", messenger.PageInbox: "inbox", "": "nobody"}
+	names := map[messenger.AppID]string{
+		bot: "bot", desk: "desk", messenger.PageInbox: "inbox", messenger.BusinessAI: "ai", messenger.LeadGen: "lead app", "": "nobody",
+	}
 	if n, ok := names[id]; ok {
 		return n
 	}
