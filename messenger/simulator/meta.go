@@ -339,6 +339,9 @@ func (m *Meta) AllowTake(id messenger.AppID, allowed bool) {
 	m.connect(id).mayTake = allowed
 }
 
+// Now returns Meta's time, in its resolution of milliseconds.
+func (m *Meta) Now() time.Time { return m.now() }
+
 // now is the time in Meta's resolution, milliseconds.
 func (m *Meta) now() time.Time { return m.opt.Now().UTC().Truncate(time.Millisecond) }
 

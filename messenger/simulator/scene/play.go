@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -33,18 +32,21 @@ type Options struct {
 
 // Stage is a Page on which scenes are played, one after the other.
 type Stage struct {
-	opt   Options
-	clock *simulator.Clock
-	meta  *simulator.Meta
-	base  simulator.Settings
+	teller
+
+	opt  Options
+	time *simulator.Clock
+	base simulator.Settings
+	// closeIdle tidies the client of the deliveries.
+	closeIdle func()
 
 	// Of the scene that is played:
-	names  *names
-	origin time.Time // midnight of the scene's first day
-	last   messenger.PSID
-	seen   int64                     // the ledger up to here has been told
-	owners map[messenger.PSID]string // who had control, as last told
+	origin time.Time      // midnight of the scene's first day
+	last   messenger.PSID // who acted last
 }
+
+// deliveryTimeout is how long Meta waits for the answer to a delivery.
+const deliveryTimeout = 5 * time.Second
 
 // quiet is how long nothing must happen at a real bot before a line is over, once
 // what the scene expects has come.
@@ -56,17 +58,22 @@ func Open(opt Options) (*Stage, error) {
 	if opt.Patience > 0 {
 		start = time.Now().UTC() //nolint:forbidigo // a real bot lives today
 	}
-	st := &Stage{opt: opt, clock: simulator.StillClock(start)}
+	st := &Stage{opt: opt, time: simulator.StillClock(start), closeIdle: func() {}}
 	page := opt.Page
-	page.Clock, page.KeepBodies = st.clock, true
+	page.Clock, page.KeepBodies = st.time, true
 	if page.Webhook == nil && page.WebhookURL == "" {
 		page.Webhook = deaf
+	}
+	if page.HTTP == nil { // the clock, which stands still, ends no delivery
+		page.HTTP = &http.Client{Timeout: deliveryTimeout, Transport: &http.Transport{}}
+		st.closeIdle = page.HTTP.CloseIdleConnections
 	}
 	meta, err := simulator.New(page)
 	if err != nil {
 		return nil, err
 	}
-	st.meta, st.base = meta, meta.Settings()
+	st.teller = teller{meta: meta, clock: st.clockTime}
+	st.base = meta.Settings()
 	return st, nil
 }
 
@@ -77,7 +84,10 @@ var deaf = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}) //nolin
 func (st *Stage) Meta() *simulator.Meta { return st.meta }
 
 // Close ends the Page.
-func (st *Stage) Close() { st.meta.Close() }
+func (st *Stage) Close() {
+	st.meta.Close()
+	st.closeIdle()
+}
 
 // Play plays a scene and returns it with the `>` lines that came of it. Its
 // customers are new ones; settings and faults begin anew.
@@ -132,19 +142,8 @@ func (st *Stage) begin(sc *Scene) {
 		st.meta.AllowTake(id, false)
 	}
 	st.owners, st.last = map[messenger.PSID]string{}, ""
-	st.origin = st.clock.Now().Add(-sc.lines[0].at)
-	st.seen = st.newest()
-}
-
-// newest is the Seq of the newest entry of the ledger.
-func (st *Stage) newest() int64 {
-	seq := st.seen
-	for {
-		entries, last := st.meta.Since(seq)
-		if seq = last; len(entries) == 0 {
-			return seq
-		}
-	}
+	st.origin = st.time.Now().Add(-sc.lines[0].at)
+	_, st.seen = st.read()
 }
 
 // hashed returns so many decimal digits of the hash of names.
@@ -159,7 +158,7 @@ func hashed(digits int, names ...string) string {
 
 // play plays a line and returns what came of it.
 func (st *Stage) play(ctx context.Context, l *line) ([]string, error) {
-	if err := st.meta.Forward(ctx, st.origin.Add(l.at).Sub(st.clock.Now())); err != nil {
+	if err := st.meta.Forward(ctx, st.origin.Add(l.at).Sub(st.time.Now())); err != nil {
 		return nil, err
 	}
 	said, err := st.act(l)
@@ -287,48 +286,6 @@ func (st *Stage) settle(ctx context.Context, l *line, said int) error {
 			return st.meta.Quiet(ctx)
 		}
 	}
-}
-
-// read returns what has happened since the last line.
-func (st *Stage) read() (all []simulator.Entry, seq int64) {
-	seq = st.seen
-	for {
-		entries, last := st.meta.Since(seq)
-		if seq = last; len(entries) == 0 {
-			return all, seq
-		}
-		all = append(all, entries...)
-	}
-}
-
-const idle = "idle"
-
-// controlNow returns who has control of each thread now, and until when, where
-// that is news.
-func (st *Stage) controlNow() map[messenger.PSID]string {
-	news := map[messenger.PSID]string{}
-	for psid, before := range st.owners {
-		now := idle
-		if app, until := st.meta.Owner(psid); app != "" {
-			now = fmt.Sprintf("%s until %s", st.names.of(app), st.clockTime(until))
-		}
-		if now != before {
-			news[psid] = now
-		}
-	}
-	return news
-}
-
-// control tells the news of controlNow.
-func (st *Stage) control() (told []string) {
-	news := st.controlNow()
-	maps.Copy(st.owners, news)
-	for _, name := range slices.Sorted(maps.Keys(st.names.customers)) {
-		if now, ok := news[st.names.customers[name]]; ok {
-			told = append(told, fmt.Sprintf("%s's thread: %s", name, now))
-		}
-	}
-	return told
 }
 
 // clockTime writes a time as the scene has it: 10:00, +1d 10:00:30.

@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"usher/messenger"
 	"usher/messenger/simulator"
@@ -17,6 +19,7 @@ type names struct {
 	apps      map[string]messenger.AppID
 	order     []string // of the apps that hear webhooks
 	customers map[string]messenger.PSID
+	several   bool   // customers: each line tells whose it is
 	source    string // of the scene: what it does not mention is not told
 	page      string
 }
@@ -43,15 +46,70 @@ func (n *names) of(id messenger.AppID) string {
 
 // whose returns " of ann" where the scene has several customers.
 func (n *names) whose(psid messenger.PSID) string {
-	if len(n.customers) < 2 {
+	if len(n.customers) < 2 && !n.several || psid == "" {
 		return ""
 	}
+	return " of " + n.customer(psid)
+}
+
+// customer returns what a customer is called.
+func (n *names) customer(psid messenger.PSID) string {
 	for name, id := range n.customers {
 		if id == psid {
-			return " of " + name
+			return name
 		}
 	}
-	return " of " + string(psid)
+	return string(psid)
+}
+
+// teller reads what happened at a Page in its ledger, and tells it.
+type teller struct {
+	meta   *simulator.Meta
+	names  *names
+	clock  func(time.Time) string    // writes a time
+	seen   int64                     // the ledger up to here has been told
+	owners map[messenger.PSID]string // who has control, as last told
+}
+
+// read returns what has happened since the last line.
+func (w *teller) read() (all []simulator.Entry, seq int64) {
+	seq = w.seen
+	for {
+		entries, last := w.meta.Since(seq)
+		if seq = last; len(entries) == 0 {
+			return all, seq
+		}
+		all = append(all, entries...)
+	}
+}
+
+const idle = "idle"
+
+// controlNow returns who has control of each thread now, and until when, where
+// that is news.
+func (w *teller) controlNow() map[messenger.PSID]string {
+	news := map[messenger.PSID]string{}
+	for psid, before := range w.owners {
+		now := idle
+		if app, until := w.meta.Owner(psid); app != "" {
+			now = fmt.Sprintf("%s until %s", w.names.of(app), w.clock(until))
+		}
+		if now != before {
+			news[psid] = now
+		}
+	}
+	return news
+}
+
+// control tells the news of controlNow.
+func (w *teller) control() (told []string) {
+	news := w.controlNow()
+	maps.Copy(w.owners, news)
+	for psid, now := range news {
+		told = append(told, fmt.Sprintf("%s's thread: %s", w.names.customer(psid), now))
+	}
+	slices.Sort(told)
+	return told
 }
 
 // told is something to be told, and what orders it: what caused it, then calls
@@ -64,20 +122,20 @@ type told struct {
 
 // tell describes entries of the ledger, each delivery after what caused it. Calls
 // of by, who acts in this line, are not told: the line itself says them.
-func (st *Stage) tell(entries []simulator.Entry, by string) []string {
+func (w *teller) tell(entries []simulator.Entry, by string) []string {
 	var all []told
 	for _, e := range entries {
 		switch {
-		case e.Call != nil && st.names.apps[by] != e.Call.App:
-			all = append(all, told{cause: e.Seq, text: st.names.call(*e.Call)})
+		case e.Call != nil && w.names.apps[by] != e.Call.App:
+			all = append(all, told{cause: e.Seq, text: w.names.call(*e.Call)})
 		case e.Act != nil && e.Act.Who == meta:
-			all = append(all, told{cause: e.Seq, text: st.names.rename("meta " + e.Act.What)})
+			all = append(all, told{cause: e.Seq, text: w.names.rename("meta " + e.Act.What)})
 		case e.Delivery != nil:
-			hears := slices.Index(st.names.order, st.names.of(e.Delivery.App))
+			hears := slices.Index(w.names.order, w.names.of(e.Delivery.App))
 			if hears < 0 {
 				continue // an app of another scene
 			}
-			for i, text := range st.names.delivery(e) {
+			for i, text := range w.names.delivery(e) {
 				all = append(all, told{cause: e.Delivery.Events[i].Cause, hears: hears + 1, text: text})
 			}
 		}
@@ -163,7 +221,7 @@ func said(c simulator.Call) (parts []string) {
 }
 
 // ownerAnswer describes an answer of thread_owner.
-func (st *Stage) ownerAnswer(raw json.RawMessage) string {
+func (w *teller) ownerAnswer(raw json.RawMessage) string {
 	var answer struct {
 		Data []struct {
 			Owner struct {
@@ -179,11 +237,11 @@ func (st *Stage) ownerAnswer(raw json.RawMessage) string {
 		return idle
 	}
 	owner := answer.Data[0].Owner
-	until := "until " + st.clockTime(unix(owner.Expiration))
+	until := "until " + w.clock(unix(owner.Expiration))
 	if owner.App == "" {
 		return until
 	}
-	return st.names.of(owner.App) + " " + until
+	return w.names.of(owner.App) + " " + until
 }
 
 // delivery describes each event of an attempt to deliver, as the body has it.
