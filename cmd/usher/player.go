@@ -202,6 +202,21 @@ const playHelp = `  text          the customer writes it        /agent text   an
 
 // play obeys what is typed until it ends.
 func (p *player) play(ctx context.Context, in io.Reader, prompt string) error {
+	return obeyTyped(ctx, in, p.out, prompt, p)
+}
+
+// actor does what people type.
+type actor interface {
+	says(ctx context.Context, text string) error
+	taps(ctx context.Context, title string) error
+	agent(ctx context.Context, text string) error
+	done(ctx context.Context) error
+	later(ctx context.Context, duration string) error
+	who(ctx context.Context) error
+}
+
+// obeyTyped lets a do what is typed until that ends.
+func obeyTyped(ctx context.Context, in io.Reader, out *printer, prompt string, a actor) error {
 	lines := make(chan string)
 	go func() {
 		defer close(lines)
@@ -215,20 +230,20 @@ func (p *player) play(ctx context.Context, in io.Reader, prompt string) error {
 	}()
 	for {
 		if prompt != "" {
-			p.out.mu.Lock()
-			fmt.Fprint(p.out.w, prompt)
-			p.out.mu.Unlock()
+			out.mu.Lock()
+			fmt.Fprint(out.w, prompt)
+			out.mu.Unlock()
 		}
 		select {
 		case line, ok := <-lines:
 			if !ok || strings.TrimSpace(line) == "/quit" {
 				return nil
 			}
-			if err := p.obey(ctx, strings.TrimSpace(line)); err != nil {
+			if err := obey(ctx, out, a, strings.TrimSpace(line)); err != nil {
 				if ctx.Err() != nil {
 					return nil //nolint:nilerr // it was stopped
 				}
-				p.out.print(red, "%10s %v", "", err)
+				out.print(red, "%10s %v", "", err)
 			}
 		case <-ctx.Done():
 			return nil
@@ -237,25 +252,25 @@ func (p *player) play(ctx context.Context, in io.Reader, prompt string) error {
 }
 
 // obey carries out one typed line.
-func (p *player) obey(ctx context.Context, line string) error {
+func obey(ctx context.Context, out *printer, a actor, line string) error {
 	command, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)
 	switch {
 	case line == "":
 		return nil
 	case command == "/tap" && rest != "":
-		return p.taps(ctx, rest)
+		return a.taps(ctx, rest)
 	case command == "/agent" && rest != "":
-		return p.agent(ctx, rest)
+		return a.agent(ctx, rest)
 	case command == "/done":
-		return p.done(ctx)
+		return a.done(ctx)
 	case command == "/later" && rest != "":
-		return p.later(ctx, rest)
+		return a.later(ctx, rest)
 	case command == "/who":
-		return p.who(ctx)
+		return a.who(ctx)
 	case strings.HasPrefix(line, "/"):
-		p.out.print("", "%s", playHelp)
+		out.print("", "%s", playHelp)
 		return nil
 	}
-	return p.says(ctx, line)
+	return a.says(ctx, line)
 }

@@ -302,7 +302,7 @@ func (m *Meta) postClock(r *http.Request) (any, error) {
 }
 
 // maxWait bounds what a request may wait for.
-const maxWait = time.Minute
+const maxWait = 30 * time.Second
 
 // duration reads a Go duration within bounds.
 func duration(where, text string, least, most time.Duration) (time.Duration, error) {

@@ -117,7 +117,7 @@ func TestControlErrors(t *testing.T) {
 		"bad_app":         {method: "PUT", path: "apps/desk", body: `{}`, status: 400, where: "path.app"},
 		"bad_default":     {method: "PATCH", path: "settings", body: `{"default_app":"us"}`, status: 400, where: "body.default_app"},
 		"bad_extension":   {method: "POST", path: "apps/1517776481860111/deeds", body: `{"does":"extends","customer":"1","for":"2d"}`, status: 400, where: "body", why: "unknown unit"},
-		"waits_too_long":  {method: "POST", path: "settle", body: `{"within":"2m"}`, status: 400, where: "body.within"},
+		"waits_too_long":  {method: "POST", path: "settle", body: `{"within":"31s"}`, status: 400, where: "body.within"},
 		"unknown_filter":  {method: "GET", path: "ledger?sinc=1", status: 400, where: "query.sinc"},
 		"twice":           {method: "GET", path: "ledger?since=1&since=2", status: 400, where: "query.since"},
 		"unknown_kind":    {method: "GET", path: "ledger?kind=calls", status: 400, where: "query.kind", mend: "call, delivery or act"},

@@ -86,10 +86,10 @@ func TestPlayWritesWhatCameOfIt(t *testing.T) {
 		"10:02 echo takes customer=ann\n10:03 echo takes\n10:04 meta holds\n10:05 ann says late\n10:06 meta delivers batch=2\n10:07 agent replies x customer=cy\n"
 	want := "# Prose\npage app=echo apps=desk\n\n10:00 ann says \"hi\"\n> to echo, messaging: message \"hi\"\n> to desk, standby: message \"hi\"\n" +
 		"10:00:30 ann taps Yes\n> cannot: tap \"Yes\": not on the phone\n" +
-		"10:01 bob says `a \"b\"`\n> to echo, messaging: message \"a \\\"b\\\"\" of bob\n> to desk, standby: message \"a \\\"b\\\"\" of bob\n" +
+		"10:01 bob says `a \"b\"`\n> to echo, messaging: message \"a \\\"b\\\"\" (bob)\n> to desk, standby: message \"a \\\"b\\\"\" (bob)\n" +
 		"10:02 echo takes customer=ann\n> ann's thread: echo until +1d 10:02\n10:03 echo takes\n> bob's thread: echo until +1d 10:03\n" +
 		"10:04 meta holds\n10:05 ann says late\n> ann's thread: echo until +1d 10:05\n" +
-		"10:06 meta delivers batch=2\n> to echo, messaging: message \"late\" of ann\n> to desk, standby: message \"late\" of ann\n" +
+		"10:06 meta delivers batch=2\n> to echo, messaging: message \"late\" (ann)\n> to desk, standby: message \"late\" (ann)\n" +
 		"10:07 agent replies x customer=cy\n"
 	got := play(t, "s.txt", src)
 	before, _, ok := strings.Cut(got, "> cannot: reply to")

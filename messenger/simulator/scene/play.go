@@ -43,6 +43,7 @@ type Stage struct {
 	// Of the scene that is played:
 	origin time.Time      // midnight of the scene's first day
 	last   messenger.PSID // who acted last
+	played int            // scenes
 }
 
 // deliveryTimeout is how long Meta waits for the answer to a delivery.
@@ -56,7 +57,7 @@ const quiet = 250 * time.Millisecond
 func Open(opt Options) (*Stage, error) {
 	start := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 	if opt.Patience > 0 {
-		start = time.Now().UTC() //nolint:forbidigo // a real bot lives today
+		start = time.Now().UTC().Truncate(time.Second) //nolint:forbidigo // a real bot lives today
 	}
 	st := &Stage{opt: opt, time: simulator.StillClock(start), closeIdle: func() {}}
 	page := opt.Page
@@ -141,6 +142,7 @@ func (st *Stage) begin(sc *Scene) {
 		st.meta.OtherApp(id).Listen(deaf)
 		st.meta.AllowTake(id, false)
 	}
+	st.played++
 	st.owners, st.last = map[messenger.PSID]string{}, ""
 	st.origin = st.time.Now().Add(-sc.lines[0].at)
 	_, st.seen = st.read()
@@ -255,7 +257,7 @@ func (st *Stage) customer(name string) *simulator.Customer {
 		if st.opt.Patience > 0 { // a real bot remembers whom it met before
 			seed = strconv.FormatInt(st.origin.UnixNano(), 10)
 		}
-		psid = messenger.PSID("7" + hashed(15, seed, name))
+		psid = messenger.PSID("7" + hashed(15, seed, strconv.Itoa(st.played), name))
 		if _, met := st.owners[psid]; !met {
 			st.owners[psid] = idle
 		}

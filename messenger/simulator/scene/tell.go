@@ -44,12 +44,12 @@ func (n *names) of(id messenger.AppID) string {
 	return string(id)
 }
 
-// whose returns " of ann" where the scene has several customers.
+// whose returns " (ann)" where the scene has several customers.
 func (n *names) whose(psid messenger.PSID) string {
 	if len(n.customers) < 2 && !n.several || psid == "" {
 		return ""
 	}
-	return " of " + n.customer(psid)
+	return " (" + n.customer(psid) + ")"
 }
 
 // customer returns what a customer is called.

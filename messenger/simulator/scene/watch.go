@@ -20,14 +20,13 @@ type Watched struct {
 	Tell func(at time.Time, line string)
 }
 
-// Watch tells what happens at a Page in the words of scenes, from now on until ctx
-// ends. Its Meta must keep bodies, see [simulator.Options].
+// Watch tells what happens at a Page in the words of scenes, from the
+// beginning and until ctx ends. Its Meta must keep bodies, see [simulator.Options].
 func Watch(ctx context.Context, what Watched) {
 	w := &teller{
 		meta: what.Meta, clock: func(t time.Time) string { return t.Local().Format("2 Jan 15:04:05") }, owners: map[messenger.PSID]string{},
 		names: &names{apps: what.Apps, customers: what.Customers, several: true, page: string(what.Page)},
 	}
-	_, w.seen = w.read()
 	for {
 		entries, seq := w.read()
 		w.seen = seq
@@ -44,7 +43,11 @@ func Watch(ctx context.Context, what Watched) {
 		for _, line := range w.control() {
 			what.Tell(what.Meta.Now(), line)
 		}
-		if what.Meta.Wait(ctx, func() bool { _, now := what.Meta.Since(seq); return now > seq }) != nil {
+		news := func() bool {
+			_, now := what.Meta.Since(seq)
+			return now > seq || len(w.controlNow()) > 0
+		}
+		if what.Meta.Wait(ctx, news) != nil {
 			return
 		}
 	}
