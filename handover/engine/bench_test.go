@@ -35,6 +35,9 @@ func (g nullGraph) Send(context.Context, messenger.PSID, graph.Message) (messeng
 	return "m_out", nil
 }
 
+// Usage tells nothing.
+func (nullGraph) Usage() graph.Usage { return graph.Usage{} }
+
 func benchEngine(b *testing.B, store Store, said chan struct{}) *Engine {
 	b.Helper()
 	script, err := bot.Load("bot.yaml", []byte(`
@@ -47,7 +50,7 @@ fallback: [{say: Sorry?}]
 		b.Fatal(err)
 	}
 	e, err := New(Options{
-		Store: store, App: benchApp, Log: zerolog.Nop(),
+		Store: store, App: benchApp, Log: zerolog.Nop(), SendRate: 1_000_000,
 		Pages: map[messenger.PageID]Page{benchPage: {
 			Name: "Page", Graph: nullGraph{said: said}, Script: script,
 			Rules: handover.Rules{Target: string(messenger.PageInbox), TimeLimit: 12 * time.Hour, HandoffKeywords: []string{"human"}},

@@ -17,6 +17,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +38,10 @@ type Graph interface {
 	Release(ctx context.Context, psid messenger.PSID) error
 	Owner(ctx context.Context, psid messenger.PSID) (graph.Owner, error)
 	Profile(ctx context.Context, psid messenger.PSID) (graph.Profile, error)
+	// Ping is the cheapest call that shows whether Graph answers and takes the token.
+	Ping(ctx context.Context) error
+	// Usage is what the latest answer told of Meta's allowance.
+	Usage() graph.Usage
 }
 
 // Page is a Page that we answer for.
@@ -76,6 +82,16 @@ type Options struct {
 	EchoGrace time.Duration
 	// Parallel bounds the calls in flight for each Page. Defaults to 256.
 	Parallel int
+	// SendRate is how many messages a second this process sends for each Page, with
+	// a second's worth at once after a quiet time. Meta refuses more than 300 for
+	// all processes together. Defaults to 80.
+	//
+	// https://developers.facebook.com/docs/graph-api/overview/rate-limiting
+	SendRate int
+	// AnswerWithin is how old an answer of the script may become, when the customer
+	// has written again meanwhile: it is dropped then, as it would come amid another
+	// conversation. Defaults to 5 min.
+	AnswerWithin time.Duration
 	// Attempts is how often a call is made before it is given up. Defaults to 6,
 	// which takes about ten minutes.
 	Attempts int
@@ -85,8 +101,8 @@ type Options struct {
 	// Observe, where given, is called with every line of history once it is
 	// durable. It must not block.
 	Observe func(Line)
-	// Now returns the current time; only its monotonic part is used. Defaults to
-	// [time.Now].
+	// Now returns the current time, of which but for [Engine.Status] only the
+	// monotonic part is used. Defaults to [time.Now].
 	Now func() time.Time
 }
 
@@ -106,11 +122,11 @@ type Engine struct {
 	running    sync.WaitGroup
 }
 
-// page is a Page with the bound on its calls.
+// page is a Page with the lane of its calls.
 type page struct {
 	Page
 
-	slots chan struct{}
+	lane *lane
 }
 
 // errOption reports a missing or impossible option.
@@ -125,6 +141,8 @@ func New(o Options) (*Engine, error) {
 	o.CallTimeout = cmp.Or(o.CallTimeout, 8*time.Second)
 	o.EchoGrace = cmp.Or(o.EchoGrace, 5*time.Second)
 	o.Parallel = cmp.Or(o.Parallel, 256)
+	o.SendRate = cmp.Or(o.SendRate, 80)
+	o.AnswerWithin = cmp.Or(o.AnswerWithin, 5*time.Minute)
 	o.Attempts = cmp.Or(o.Attempts, 6)
 	o.StopTimeout = cmp.Or(o.StopTimeout, 15*time.Second)
 	if o.Now == nil {
@@ -143,22 +161,33 @@ func New(o Options) (*Engine, error) {
 	case o.CallTimeout+o.Margin >= o.Lease:
 		return nil, fmt.Errorf("%w: CallTimeout %v and Margin %v leave nothing of Lease %v", errOption, o.CallTimeout, o.Margin, o.Lease)
 	}
-	pages := make(map[messenger.PageID]*page, len(o.Pages))
+	e := &Engine{
+		Options:    o,
+		member:     rand.Text(),
+		pages:      make(map[messenger.PageID]*page, len(o.Pages)),
+		store:      o.Store,
+		partitions: map[int]*partition{},
+		wakeup:     make(chan struct{}, 1),
+	}
 	for id := range o.Pages {
 		p := o.Pages[id]
 		if p.Graph == nil || p.Script == nil || p.Rules.Target == "" {
 			return nil, fmt.Errorf("%w: Page %s needs Graph, Script and Rules.Target", errOption, id)
 		}
-		pages[id] = &page{Page: p, slots: make(chan struct{}, o.Parallel)}
+		e.pages[id] = &page{Page: p, lane: e.newLane(id, p.Graph)}
 	}
-	return &Engine{
-		Options:    o,
-		member:     rand.Text(),
-		pages:      pages,
-		store:      o.Store,
-		partitions: map[int]*partition{},
-		wakeup:     make(chan struct{}, 1),
-	}, nil
+	return e, nil
+}
+
+// Status tells how it stands with the calls of each Page, in the order of their ids.
+func (e *Engine) Status() []PageStatus {
+	all := make([]PageStatus, 0, len(e.pages))
+	for _, id := range slices.Sorted(maps.Keys(e.pages)) {
+		s := e.pages[id].lane.status()
+		s.Name = e.pages[id].Name
+		all = append(all, s)
+	}
+	return all
 }
 
 // Run owns and runs partitions until ctx ends; then it leaves the members,
@@ -174,6 +203,9 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.Log.Error().Err(err).Msg("Announcements ended; polling goes on")
 		}
 	})
+	for _, p := range e.pages {
+		p.lane.run(work)
+	}
 	e.manage(ctx, work)
 
 	if err := e.store.Leave(work, e.member); err != nil {
@@ -182,6 +214,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	err := e.drain(work)
 	stop()
 	e.running.Wait()
+	for _, p := range e.pages {
+		p.lane.stop()
+	}
 	background.Wait()
 	return err
 }

@@ -57,6 +57,7 @@ type recorder struct {
 	begun chan string               // gets each call as it begins, where given
 
 	profile graph.Profile // of every customer
+	usage   graph.Usage
 }
 
 func (g *recorder) call(ctx context.Context, name string, do func()) error {
@@ -125,6 +126,14 @@ func (g *recorder) Profile(ctx context.Context, _ messenger.PSID) (graph.Profile
 	var p graph.Profile
 	err := g.call(ctx, "profile", func() { p = g.profile })
 	return p, err
+}
+
+func (g *recorder) Ping(ctx context.Context) error { return g.call(ctx, "ping", func() {}) }
+
+func (g *recorder) Usage() graph.Usage {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.usage
 }
 
 // log returns the calls so far.

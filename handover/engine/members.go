@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -28,6 +29,7 @@ func (e *Engine) manage(ctx, work context.Context) {
 	for {
 		if found, err := e.store.Heartbeat(ctx, e.member, e.Lease); err == nil {
 			live = found
+			e.heed(ctx)
 		} else if ctx.Err() == nil {
 			e.Log.Warn().Err(err).Msg("Heartbeat not stored")
 		}
@@ -48,6 +50,22 @@ func (e *Engine) manage(ctx, work context.Context) {
 				}
 			}
 		}
+	}
+}
+
+// heed keeps to the pauses that other processes were told of, or this one before
+// it was started.
+func (e *Engine) heed(ctx context.Context) {
+	ids := slices.Collect(maps.Keys(e.pages))
+	pauses, err := e.store.Pauses(ctx, ids)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.Log.Warn().Err(err).Msg("Pauses not read; Meta will tell")
+		}
+		return
+	}
+	for i, id := range ids {
+		e.pages[id].lane.heed(pauses[i])
 	}
 }
 

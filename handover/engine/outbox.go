@@ -14,19 +14,13 @@ import (
 //nolint:gochecknoglobals // a table
 var retries = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 7 * time.Minute}
 
-// Waits that do not count as attempts.
-const (
-	pauseWhenLimited = 30 * time.Second // where Meta does not say for how long
-	pauseTokenDead   = 5 * time.Minute  // until an operator has put in a new one
-)
-
 // ending says how a sender came back.
 type ending uint8
 
 const (
 	ended     ending = iota // for good: see the outcome
 	retry                   // it failed for the moment
-	patient                 // it must wait, which does not count as an attempt
+	patient                 // Meta takes no calls at present, which does not count as an attempt
 	unsure                  // it may have reached Meta
 	outdated                // it was not made: the thread has moved on
 	untrusted               // it was not made: the lease might end before the call
@@ -51,7 +45,7 @@ func (t *turn) result(r result) {
 	th, f := r.th, r.f
 	if !r.known {
 		t.p.inFlight--
-		th.flying, f.flying = false, false
+		th.flying, f.flying, th.place = false, false, nil
 	}
 	if th.gone || f.over || !slices.Contains(th.queue, f) {
 		return
@@ -112,6 +106,7 @@ func (t *turn) postpone(f *effect, r result) string {
 	switch r.end {
 	case patient:
 		outcome = "must wait"
+		f.refused = true
 	case unsure:
 		outcome = "unknown, its echo decides"
 		wait = max(t.p.e.EchoGrace, pause)
@@ -136,6 +131,9 @@ func vary(d time.Duration) time.Duration {
 // settle takes an effect off the outbox. Only now is its echo remembered: the
 // store takes an effect whose echo it knows for settled.
 func (t *turn) settle(th *thread, f *effect) {
+	if f.flying {
+		t.p.recall(th)
+	}
 	th.queue = slices.DeleteFunc(slices.Clone(th.queue), func(g *effect) bool { return g == f })
 	t.p.requeue(th)
 	f.over = true
@@ -151,7 +149,7 @@ func (t *turn) settle(th *thread, f *effect) {
 func (t *turn) overtake(th *thread) {
 	for len(th.queue) > 1 {
 		f := th.queue[0]
-		if f.flying || !f.says() || f.Attempts == 0 || !slices.ContainsFunc(th.queue[1:], (*effect).passes) {
+		if !f.says() || f.Attempts == 0 || !slices.ContainsFunc(th.queue[1:], (*effect).passes) || !t.p.recall(th) {
 			return
 		}
 		for _, g := range slices.Clone(th.queue) {
@@ -161,6 +159,44 @@ func (t *turn) overtake(th *thread) {
 			}
 		}
 	}
+}
+
+// expire drops what came too late to be said, whether or not the Page's calls are
+// made at present. Who gets a thread, and the words that go with it, are not words
+// alone: they wait.
+func (t *turn) expire() {
+	for th := range t.p.queued {
+		for len(th.queue) > 0 {
+			f := th.queue[0]
+			why := t.tooLate(th, f)
+			s := t.step(th, "call", callID(f))
+			if why == "" || f.known || s.pg == nil || !t.p.recall(th) {
+				break
+			}
+			fine := t.protected(th, []byte(f.ID), func() {
+				s.line.Call, s.line.Attempt, s.line.Outcome = f.String(), f.Attempts, "expired: "+why
+				s.ended(f, handover.OutsideWindow, handover.HeldByOther)
+				s.done()
+			})
+			if !fine {
+				t.settle(th, f)
+			}
+		}
+	}
+}
+
+// tooLate says why an effect must not be said any more; "" where it may.
+func (t *turn) tooLate(th *thread, f *effect) string {
+	age := t.now.Sub(f.At)
+	switch {
+	case !f.says():
+		return ""
+	case age >= handover.StaleAfter:
+		return "Meta's 24 hours for answers are over"
+	case f.Call == callSaid && age >= t.p.e.AnswerWithin && th.rec.State.CustomerAt.After(f.At):
+		return "the customer has written again since, and it was not said within " + t.p.e.AnswerWithin.String()
+	}
+	return ""
 }
 
 // requeue counts a thread among those with something in their outbox, or not.

@@ -54,7 +54,8 @@ type thread struct {
 	rec    record
 	stored []byte        // as it is in the store
 	queue  []*effect     // its outbox, in order
-	flying bool          // a sender works on the head
+	flying bool          // a sender works on the head, or it waits for its turn
+	place  *place        // of the head among the Page's calls, while it is flying
 	gone   bool          // deleted
 	gen    atomic.Uint64 // of rec.State, for senders
 }
@@ -111,6 +112,7 @@ func (p *partition) run(ctx context.Context) {
 		}
 		err = p.wait(ctx)
 	}
+	p.recallAll()
 	switch {
 	case errors.Is(err, handover.ErrLeaseLost):
 		p.abandon() // for senders that wait for their turn
@@ -326,10 +328,13 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 	if n := len(entries); n > 0 {
 		t.commit.Cursor = batch.Entries[n-1].ID
 	}
+	t.expire()
 	if err := p.commit(ctx, t); err != nil {
 		return false, err
 	}
-	if !isClosed(p.draining) {
+	if isClosed(p.draining) {
+		p.recallAll()
+	} else {
 		p.dispatch(ctx)
 	}
 	p.forget()
@@ -375,15 +380,49 @@ func (p *partition) commit(ctx context.Context, t *turn) error {
 	return nil
 }
 
-// dispatch starts a sender for each thread whose next effect may be carried out.
+// dispatch lets each thread whose next effect may be carried out wait for its turn
+// among the Page's calls.
 func (p *partition) dispatch(ctx context.Context) {
 	now := p.now()
 	for th := range p.queued {
-		if f := th.queue[0]; !th.flying && !f.known && !f.NotBefore.After(now) {
-			th.flying, f.flying = true, true
-			p.inFlight++
-			go p.e.carryOut(ctx, p, th, f, *f)
+		f := th.queue[0]
+		if th.flying || f.known || f.NotBefore.After(now) {
+			continue
 		}
+		th.flying, f.flying = true, true
+		p.inFlight++
+		key, _ := messenger.ParseThreadKey(th.key) // a bad key has no Page
+		c, pg := *f, p.e.pages[key.Page]
+		if pg == nil {
+			go (&sender{e: p.e, p: p, th: th, f: &c}).carryOut(ctx, f)
+			continue
+		}
+		th.place = pg.lane.newPlace(f, func(trial bool) {
+			s := &sender{e: p.e, p: p, th: th, f: &c, lane: pg.lane, psid: key.PSID, trial: trial}
+			s.carryOut(ctx, f)
+		})
+		pg.lane.enter(th.place)
+	}
+}
+
+// recall takes the head of a thread's outbox back from among the Page's calls; it
+// tells whether no sender works on it.
+func (p *partition) recall(th *thread) bool {
+	if !th.flying {
+		return true
+	}
+	if th.place == nil || !th.place.lane.recall(th.place) {
+		return false
+	}
+	th.flying, th.place.f.flying, th.place = false, false, nil
+	p.inFlight--
+	return true
+}
+
+// recallAll leaves the calls to the next owner that have not begun.
+func (p *partition) recallAll() {
+	for th := range p.queued {
+		p.recall(th)
 	}
 }
 

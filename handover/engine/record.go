@@ -78,9 +78,11 @@ type effect struct {
 	Unsure bool `json:"unsure,omitempty"`
 	Echoed bool `json:"echoed,omitempty"`
 
-	flying bool // a sender has it
+	flying bool // a sender has it, or it waits for its turn
 	over   bool // settled while a sender had it
 	known  bool // the store knows its echo: it was sent
+
+	refused bool // Meta took no calls of the Page when it was tried
 }
 
 // says tells whether the effect puts words into the thread.

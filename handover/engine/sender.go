@@ -12,50 +12,46 @@ import (
 	"usher/messenger/graph"
 )
 
-// carryOut makes one attempt at an effect and brings the result back to the
-// partition's loop. It works on a copy: the loop owns the effect.
-func (e *Engine) carryOut(ctx context.Context, p *partition, th *thread, f *effect, c effect) {
-	r := e.survive(ctx, p, th, &c)
-	r.th, r.f = th, f
+// sender makes the calls of one attempt at an effect.
+type sender struct {
+	e     *Engine
+	p     *partition
+	th    *thread
+	f     *effect // a copy: the loop owns the effect
+	lane  *lane   // nil for a Page that is not configured any more
+	psid  messenger.PSID
+	trial bool // it is to show whether others may follow
+}
+
+// carryOut makes the attempt and brings the result back to the partition's loop.
+func (s *sender) carryOut(ctx context.Context, f *effect) {
+	r := s.survive(ctx)
+	r.th, r.f = s.th, f
+	if s.lane != nil {
+		s.lane.leave(s.trial)
+	}
 	select {
-	case p.results <- r:
-	case <-p.ended: // the next owner settles it
+	case s.p.results <- r:
+	case <-s.p.ended: // the next owner settles it
 	}
 }
 
 // survive makes an attempt. Where it panics, the effect is poison, and must not
 // end one process after the other.
-func (e *Engine) survive(ctx context.Context, p *partition, th *thread, f *effect) (r result) {
+func (s *sender) survive(ctx context.Context) (r result) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			e.Log.Error().Str("thread", e.alias(th.key)).Str("edge", string(f.Call)).Interface("cause", cause).Bytes("stack", debug.Stack()).
+			s.e.Log.Error().Str("thread", s.e.alias(s.th.key)).Str("edge", string(s.f.Call)).Interface("cause", cause).Bytes("stack", debug.Stack()).
 				Msg("Call panicked; it is set aside in the dlq")
 			r = result{poison: true, end: ended, outcome: handover.Failed, err: fmt.Errorf("%w: %v", errPanic, cause)}
 		}
 	}()
-	return e.attempt(ctx, p, th, f)
-}
-
-// attempt waits for its turn among the Page's calls, looks whether the effect is
-// still wanted, and makes the call.
-func (e *Engine) attempt(ctx context.Context, p *partition, th *thread, f *effect) result {
-	key, err := messenger.ParseThreadKey(f.Thread)
-	pg := e.pages[key.Page]
-	if err != nil || pg == nil {
+	switch {
+	case s.lane == nil:
 		return result{end: ended, outcome: handover.Failed, err: errNoPage}
-	}
-	select {
-	case pg.slots <- struct{}{}:
-		defer func() { <-pg.slots }()
-	case <-p.abandoned:
-		return result{end: untrusted}
-	case <-ctx.Done():
-		return result{end: untrusted}
-	}
-	if f.Gen < th.gen.Load() && f.Call != callReadProfile {
+	case s.f.Gen < s.th.gen.Load() && s.f.Call != callReadProfile:
 		return result{end: outdated}
 	}
-	s := sender{e: e, p: p, graph: pg.Graph, psid: key.PSID, f: f}
 	return s.send(ctx)
 }
 
@@ -68,15 +64,6 @@ var (
 	errUntrusted = errors.New("the lease might end before the call")
 )
 
-// sender makes the calls of one attempt.
-type sender struct {
-	e     *Engine
-	p     *partition
-	graph Graph
-	psid  messenger.PSID
-	f     *effect
-}
-
 func (s *sender) send(ctx context.Context) result {
 	switch s.f.Call {
 	case callSaid, callSay:
@@ -88,7 +75,7 @@ func (s *sender) send(ctx context.Context) result {
 	case callTake:
 		return s.take(ctx)
 	case callRelease:
-		return s.classify(s.call(ctx, func(ctx context.Context) error { return s.graph.Release(ctx, s.psid) }))
+		return s.classify(s.call(ctx, func(ctx context.Context) error { return s.lane.calls.Release(ctx, s.psid) }))
 	case callReadOwner:
 		owner, err := s.owner(ctx)
 		r := s.classify(err)
@@ -102,20 +89,56 @@ func (s *sender) send(ctx context.Context) result {
 
 // call makes one call while the lease outlives it for sure.
 func (s *sender) call(ctx context.Context, do func(context.Context) error) error {
+	return s.made(ctx, false, do)
+}
+
+// made makes a call and lets the Page's lane know how it ended; words tells that it
+// puts some into the thread.
+func (s *sender) made(ctx context.Context, words bool, do func(context.Context) error) error {
 	if !s.p.trusted() {
 		return errUntrusted
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.e.CallTimeout)
+	timed, cancel := context.WithTimeout(ctx, s.e.CallTimeout)
 	defer cancel()
-	return do(ctx)
+	err := do(timed)
+	_, answered := errors.AsType[*graph.Error](err)
+	switch {
+	case ctx.Err() != nil, s.itsOwn(err): // which says nothing of the others
+	case err == nil, answered, errors.Is(err, context.DeadlineExceeded):
+		s.publish(ctx, s.lane.saw(err, words, s.trial))
+	}
+	return err
+}
+
+// publish lets the other processes know of a pause.
+func (s *sender) publish(ctx context.Context, p handover.Pause) {
+	if p.Left <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.e.Renew)
+	defer cancel()
+	if err := s.e.store.Pause(ctx, s.lane.page, p.Left, p.Why); err != nil {
+		s.e.Log.Warn().Err(err).Str("page", string(s.lane.page)).Msg("Pause not stored; the other processes will hear of it from Meta")
+	}
+}
+
+// held tells whether a call is refused with all others of its Page.
+func (s *sender) held(err error) bool { return judge(err).state >= Limited && !s.itsOwn(err) }
+
+// itsOwn tells whether what a call is refused for is no trouble of the Page: it was
+// refused before, and others have been taken since. Without this, one customer of
+// whom Meta takes no messages would stop the Page again and again.
+func (s *sender) itsOwn(err error) bool {
+	t := judge(err)
+	return s.f.refused && !s.trial && (t.state == Limited || t.state == Suspended && !errors.Is(err, graph.ErrTokenDead))
 }
 
 // say sends the effect's message.
 func (s *sender) say(ctx context.Context, control *graph.Control) error {
 	m := *s.f.Message
 	m.Control = control
-	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.graph.Send(ctx, s.psid, m)
+	return s.made(ctx, true, func(ctx context.Context) error {
+		_, err := s.lane.calls.Send(ctx, s.psid, m)
 		return err
 	})
 }
@@ -149,7 +172,7 @@ func (s *sender) pass(ctx context.Context) result {
 
 func (s *sender) passControl(ctx context.Context) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		return s.graph.Pass(ctx, s.psid, s.f.Target, metadataPrefix+string(s.f.Cause))
+		return s.lane.calls.Pass(ctx, s.psid, s.f.Target, metadataPrefix+string(s.f.Cause))
 	})
 }
 
@@ -168,12 +191,15 @@ func (s *sender) passed(ctx context.Context, err error) result {
 // succeeded where control is ours or nobody's.
 func (s *sender) take(ctx context.Context) result {
 	err := s.call(ctx, func(ctx context.Context) error {
-		return s.graph.Take(ctx, s.psid, metadataPrefix+string(s.f.Cause))
+		return s.lane.calls.Take(ctx, s.psid, metadataPrefix+string(s.f.Cause))
 	})
 	if err == nil || errors.Is(err, graph.ErrTakeRefused) || errors.Is(err, errUntrusted) {
 		return s.classify(err)
 	}
 	r := s.classify(err)
+	if r.end == patient {
+		return r
+	}
 	switch owner, oerr := s.owner(ctx); {
 	case oerr != nil:
 	case s.holder(owner) != handover.HeldByOther:
@@ -187,7 +213,7 @@ func (s *sender) take(ctx context.Context) result {
 func (s *sender) owner(ctx context.Context) (graph.Owner, error) {
 	var owner graph.Owner
 	err := s.call(ctx, func(ctx context.Context) (err error) {
-		owner, err = s.graph.Owner(ctx, s.psid)
+		owner, err = s.lane.calls.Owner(ctx, s.psid)
 		return err
 	})
 	return owner, err
@@ -208,7 +234,7 @@ func (s *sender) holder(o graph.Owner) handover.Holder {
 func (s *sender) readProfile(ctx context.Context) result {
 	var p graph.Profile
 	err := s.call(ctx, func(ctx context.Context) (err error) {
-		p, err = s.graph.Profile(ctx, s.psid)
+		p, err = s.lane.calls.Profile(ctx, s.psid)
 		return err
 	})
 	if errors.Is(err, errUntrusted) {
@@ -230,11 +256,10 @@ func (s *sender) classify(err error) result {
 		r.end = untrusted
 	case errors.Is(err, graph.ErrUnknownOutcome):
 		r.end = unsure
+	case s.held(err):
+		r.end, r.after = patient, 0 // its Page's lane holds it
 	case errors.Is(err, graph.ErrRateLimited):
-		r.end, r.after = patient, cmp.Or(r.after, pauseWhenLimited)
-	case errors.Is(err, graph.ErrTokenDead):
-		r.end, r.after = patient, pauseTokenDead
-		s.e.Log.Error().Err(err).Msg("Page token is dead: put a new one into messenger.pages and start again; replies wait for a day")
+		r.end, r.after = patient, cmp.Or(r.after, pauseOf(Limited, 0))
 	case errors.Is(err, graph.ErrNotOwner):
 		r.outcome = handover.NotOwner
 	case errors.Is(err, graph.ErrTakeRefused):

@@ -111,11 +111,12 @@ func (e *Error) Is(target error) bool { return target != nil && e.meaning() == t
 // WholePage tells whether e says less about the call than about its Page or token:
 // every other call will be refused as well, until somebody mends it.
 func (e *Error) WholePage() bool {
-	switch e.meaning() { //nolint:errorlint // sentinels are compared by identity
-	case ErrTokenDead, ErrPageRestricted:
+	switch e.meaning() {
+	case ErrTokenDead, ErrPageRestricted: //nolint:errorlint // sentinels are compared by identity
 		return true
 	case ErrPermission:
-		return e.Edge != edgeProfile && (missesPermission(e.Subcode) || e.Subcode == 0 && missesPermission(e.Code))
+		// Who may not read a profile or move control may still write.
+		return e.Edge == edgeMessages && (missesPermission(e.Subcode) || e.Subcode == 0 && missesPermission(e.Code))
 	}
 	return false
 }

@@ -197,6 +197,7 @@ func TestWholePage(t *testing.T) {
 		{graph.Error{Edge: "messages", Code: 2018028}, true}, // Meta sends subcodes also as the code
 		{graph.Error{Edge: "messages", Code: 10, Subcode: 2018999}, false},
 		{graph.Error{Edge: "profile", Code: 200}, false},
+		{graph.Error{Edge: "take_thread_control", Code: 200}, false},
 		{graph.Error{Edge: "profile", Code: 190}, true},
 		{graph.Error{Edge: "pass_thread_control", Code: 27}, false},
 		{graph.Error{Edge: "messages", Status: 403}, false}, // of a machine on the way
