@@ -1,0 +1,439 @@
+package engine_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"usher/handover/engine"
+	"usher/messenger/simulator"
+)
+
+// Where Meta takes no more calls, none of the replicas makes one until it does
+// again. Then all is said, once and in order.
+func TestLimitStopsThePageForAllReplicas(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		first, _ := w.serve()
+		second, _ := w.serve()
+		pass(2 * time.Minute) // they share the partitions
+		w.metas[page].FailNext("", simulator.Failure{Code: 80006, For: 10 * time.Minute})
+		w.says(page, person(30), "hours")
+		pass(time.Second)
+		for n := range 30 {
+			w.says(page, person(n), "two")
+		}
+		w.says(other, person(0), "hours")
+		pass(9 * time.Minute)
+		if n := w.calls(page); n != 1 {
+			t.Errorf("while Meta takes no calls it got %d, want the one that it refused", n)
+		}
+		w.wantHeard(other, person(0), openHours)
+		for _, e := range []*engine.Engine{first, second} {
+			s := e.Status()
+			if len(s) != 2 || s[0].Page != page || s[0].State != engine.Limited || s[0].Until.IsZero() || !strings.Contains(s[0].Reason, "80006") || s[1].State != engine.Open {
+				t.Errorf("Status() = %+v, want the first Page limited", s)
+			}
+		}
+		pass(3 * time.Minute)
+		w.wantHeard(page, person(30), openHours)
+		for n := range 30 {
+			w.wantHeard(page, person(n), "one of two", "two of two")
+		}
+		for _, e := range []*engine.Engine{first, second} {
+			if s := e.Status()[0]; s.State != engine.Open || !s.Since.IsZero() || s.Reason != "" {
+				t.Errorf("Status() = %+v, want it open", s)
+			}
+		}
+		if began, ended := w.logged("warn", "wait in the outbox"), w.logged("info", "go on"); len(began) != 2 || len(ended) != 2 {
+			t.Errorf("the log tells of beginnings %q and ends %q, want one of each replica", began, ended)
+		}
+	})
+}
+
+// A replica that comes while the Page is paused keeps to the pause.
+func TestPauseOutlivesItsReplica(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		_, stop := w.serve()
+		w.metas[page].FailNext("", simulator.Failure{Code: 613, For: 20 * time.Minute})
+		w.says(page, person(0), "hours")
+		pass(time.Second)
+		stop()
+		w.serve()
+		w.says(page, person(1), "hours")
+		pass(15 * time.Minute)
+		if n := w.calls(page); n != 1 {
+			t.Errorf("while Meta takes no calls it got %d, want 1", n)
+		}
+		pass(10 * time.Minute)
+		w.wantHeard(page, person(0), openHours)
+		w.wantHeard(page, person(1), openHours)
+	})
+}
+
+// Where Meta does not say for how long, the pauses grow, and one call at a time
+// shows whether they are over.
+func TestPausesGrow(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		w.serve()
+		w.metas[page].FailNext("", simulator.Failure{Status: http.StatusTooManyRequests, Body: "slow down", For: time.Hour})
+		for n := range 50 {
+			w.says(page, person(n), "hours")
+		}
+		pass(time.Second)
+		burst := w.calls(page)
+		pass(10 * time.Minute)
+		if n := w.calls(page) - burst; n < 3 || n > 5 { // after 30 s, 1 min, 2 min, 4 min, …
+			t.Errorf("in ten minutes %d calls were tried, want 4", n)
+		}
+		pass(50 * time.Minute)
+		before := w.calls(page)
+		pass(20 * time.Minute)
+		if n := w.calls(page) - before; n < 50 {
+			t.Errorf("once Meta takes calls again, %d are made, want all 50", n)
+		}
+		for n := range 50 {
+			w.wantHeard(page, person(n), openHours)
+		}
+	})
+}
+
+// Graph is down: after a few calls only a ping is made now and then. Nothing is
+// given up, and once Graph is back all is said, once.
+func TestGraphDownForAnHour(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		e, _ := w.serve()
+		w.metas[page].FailNext("", simulator.Failure{Cut: true, For: time.Hour})
+		const people = 40
+		for n := range people {
+			w.says(page, person(n), "two")
+			pass(time.Second)
+		}
+		w.says(page, person(people), "human")
+		pass(time.Minute)
+		if s := e.Status()[0]; s.State != engine.Unreachable || s.Waiting == 0 {
+			t.Errorf("Status() = %+v, want it unreachable, and calls that wait", s)
+		}
+		if n := w.calls(page, simulator.EdgeMessages); n > 6 {
+			t.Errorf("%d messages were tried, want about 5", n)
+		}
+		pings := w.calls(page, simulator.EdgePage)
+		pass(50 * time.Minute)
+		if n := w.calls(page, simulator.EdgePage) - pings; n < 40 || n > 80 {
+			t.Errorf("in 50 minutes Graph was pinged %d times, want about 50", n)
+		}
+		if n := w.calls(page, simulator.EdgeMessages); n > 6 {
+			t.Errorf("%d messages were tried while Graph was down, want about 5", n)
+		}
+		w.says(other, person(0), "hours")
+		pass(time.Second)
+		w.wantHeard(other, person(0), openHours)
+		pass(15 * time.Minute)
+		for n := range people {
+			w.wantHeard(page, person(n), "one of two", "two of two")
+		}
+		w.wantHeard(page, person(people), passingOn)
+		if owner, _ := w.metas[page].Owner(person(people)); owner != "263902037430900" {
+			t.Errorf("who asked for a person has %q, want the inbox", owner)
+		}
+		if began, ended := w.logged("warn", "wait in the outbox"), w.logged("info", "go on"); len(began) != 1 || len(ended) != 1 {
+			t.Errorf("the log tells of beginnings %q and ends %q, want one of each", began, ended)
+		}
+	})
+}
+
+// What Meta has a code for was answered: it does not look as if Graph were down.
+func TestRefusalsAreAnswers(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		e, _ := w.serve()
+		w.metas[page].FailNext(simulator.EdgeMessages, simulator.Failure{Code: 551, Times: 20})
+		for n := range 20 {
+			w.says(page, person(n), "hours")
+		}
+		pass(time.Second)
+		if s := e.Status()[0]; s.State != engine.Open {
+			t.Errorf("Status() = %+v, want it open", s)
+		}
+		w.says(page, person(0), "hours")
+		pass(time.Second)
+		w.wantHeard(page, person(0), openHours)
+	})
+}
+
+// A dead token stops its own Page, with one alarm. A cheap read finds out that it
+// is good again, and what waited is said.
+func TestDeadToken(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		e, _ := w.serve()
+		w.metas[page].RevokeToken()
+		for n := range 20 {
+			w.says(page, person(n), "two")
+			pass(time.Second)
+		}
+		w.says(other, person(0), "hours")
+		pass(3 * time.Hour)
+		w.wantHeard(other, person(0), openHours)
+		if s := e.Status()[0]; s.State != engine.Suspended || !strings.Contains(s.Reason, "190/463") {
+			t.Errorf("Status() = %+v, want it suspended", s)
+		}
+		if n := w.calls(page, simulator.EdgeMessages); n != 1 {
+			t.Errorf("%d messages were tried with a dead token, want 1", n)
+		}
+		if n := w.calls(page, simulator.EdgePage); n < 30 || n > 60 {
+			t.Errorf("in three hours the token was tried %d times, want every few minutes", n)
+		}
+		alarms := w.logged("error", "")
+		if len(alarms) != 1 || !strings.Contains(alarms[0], string(page)) || !strings.Contains(alarms[0], `"code":190`) || !strings.Contains(alarms[0], "generate a new token") {
+			t.Errorf("the log has the errors %q, want one with Page, code and mend", alarms)
+		}
+		w.metas[page].Heal()
+		pass(7 * time.Minute)
+		for n := range 20 {
+			w.wantHeard(page, person(n), "one of two", "two of two")
+		}
+		if s := e.Status()[0]; s.State != engine.Open {
+			t.Errorf("Status() = %+v, want it open", s)
+		}
+	})
+}
+
+// Who is started with a new token goes on at once.
+func TestNewTokenGoesOnAtOnce(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		_, stop := w.serve()
+		w.metas[page].RevokeToken()
+		w.says(page, person(0), "hours")
+		pass(time.Hour)
+		w.wantHeard(page, person(0))
+		stop()
+		w.token = "another-token"
+		w.metas[page].SetPageToken(w.token)
+		w.metas[other].SetPageToken(w.token)
+		w.serve()
+		w.wantHeard(page, person(0), openHours)
+	})
+}
+
+// A day with a dead token: what the bot had to say is not said any more, with a
+// reason; who asked for a person gets one.
+func TestDayWithADeadToken(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		w.serve(func(o *engine.Options) {
+			p := o.Pages[page]
+			p.Rules.TimeLimit = 0
+			o.Pages[page] = p
+		})
+		w.metas[page].RevokeToken()
+		w.says(page, person(0), "two")
+		w.says(page, person(1), "human")
+		pass(23 * time.Hour)
+		if expired := w.outcomes(person(0), "expired"); len(expired) > 0 {
+			t.Errorf("%q expired within Meta's window", expired)
+		}
+		pass(2 * time.Hour)
+		if expired := w.outcomes(person(0), "expired: Meta's 24 hours"); !slices.Equal(expired, []string{"answer"}) {
+			t.Errorf("expired: %q, want the answer", expired)
+		}
+		w.metas[page].Heal()
+		pass(10 * time.Minute)
+		w.wantHeard(page, person(0))
+		if owner, _ := w.metas[page].Owner(person(1)); owner != "263902037430900" {
+			t.Errorf("who asked for a person has %q, want the inbox", owner)
+		}
+		w.says(page, person(2), "hours")
+		pass(time.Second)
+		w.wantHeard(page, person(2), openHours)
+	})
+}
+
+// A Page that Meta restricts is tried now and then with one message.
+func TestRestrictedPage(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		e, _ := w.serve()
+		w.metas[page].FailNext(simulator.EdgeMessages, simulator.Failure{Code: 10, Subcode: 1893063, For: time.Hour})
+		for n := range 20 {
+			w.says(page, person(n), "hours")
+		}
+		pass(time.Second)
+		burst := w.calls(page, simulator.EdgeMessages)
+		pass(55 * time.Minute)
+		if n := w.calls(page, simulator.EdgeMessages) - burst; n < 8 || n > 18 {
+			t.Errorf("a restricted Page tried %d messages in an hour, want one every few minutes", n)
+		}
+		if s := e.Status()[0]; s.State != engine.Suspended {
+			t.Errorf("Status() = %+v, want it suspended", s)
+		}
+		if alarms := w.logged("error", ""); len(alarms) != 1 || !strings.Contains(alarms[0], "Page quality") {
+			t.Errorf("the log has the errors %q, want one", alarms)
+		}
+		pass(12 * time.Minute)
+		for n := range 20 {
+			w.wantHeard(page, person(n), openHours)
+		}
+	})
+}
+
+// One customer of whom Meta takes nothing stops the Page once, and not for ever.
+func TestOneCustomerDoesNotStopThePage(t *testing.T) {
+	t.Parallel()
+	for name, code := range map[string]int{"limit": 613, "permission": 200} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inTown(t, func(w *town) {
+				e, _ := w.serve()
+				w.metas[page].FailNext("", simulator.Failure{Code: code, PSID: person(0), For: 48 * time.Hour})
+				w.says(page, person(0), "hours")
+				pass(time.Second)
+				w.says(page, person(1), "hours")
+				pass(time.Second)
+				w.wantHeard(page, person(1))
+				pass(48 * time.Hour)
+				w.wantHeard(page, person(1), openHours)
+				began := len(w.logged("warn", "wait in the outbox")) + len(w.logged("error", "they wait in the outbox"))
+				if began != 1 {
+					t.Errorf("the Page was stopped %d times, want once", began)
+				}
+				if s := e.Status()[0]; s.State != engine.Open {
+					t.Errorf("Status() = %+v, want it open", s)
+				}
+			})
+		})
+	}
+}
+
+// Who asks for a person does not wait behind a crowd that wants answers.
+func TestHandoffGoesBeforeACrowd(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		w.serve(func(o *engine.Options) { o.SendRate = 1 })
+		const people = 60
+		for n := range people {
+			w.says(page, person(n), "hours")
+		}
+		pass(time.Second)
+		w.says(page, person(people), "human")
+		pass(3 * time.Second)
+		w.wantHeard(page, person(people), passingOn)
+		pass(20 * time.Second)
+		if n := w.calls(page, simulator.EdgeMessages); n < 20 || n > 28 {
+			t.Errorf("%d messages were sent in 24 s, want one a second", n)
+		}
+		pass(time.Minute)
+		for n := range people {
+			w.wantHeard(page, person(n), openHours)
+		}
+	})
+}
+
+// After the rate allows no more, threads take turns: one that has much to say does
+// not keep the others waiting.
+func TestThreadsTakeTurns(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		w.serve(func(o *engine.Options) { o.SendRate = 1 })
+		for range 20 {
+			w.says(page, person(0), "two")
+		}
+		pass(time.Second)
+		for n := range 5 {
+			w.says(page, person(n+1), "hours")
+		}
+		pass(12 * time.Second)
+		for n := range 5 {
+			w.wantHeard(page, person(n+1), openHours)
+		}
+		pass(time.Minute)
+		if got := w.heard(page, person(0)); len(got) != 40 || slices.Contains(got[:1], "two of two") {
+			t.Errorf("%d answers, want 40, in order", len(got))
+		}
+		for i, text := range w.heard(page, person(0)) {
+			if want := []string{"one of two", "two of two"}[i%2]; text != want {
+				t.Errorf("answer %d is %q, want %q", i, text, want)
+			}
+		}
+	})
+}
+
+// An answer that could not be said is not said amid another conversation: when the
+// customer has written again, only what is young is.
+func TestLateAnswersAreDropped(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		w.serve()
+		w.metas[page].RevokeToken()
+		w.says(page, person(0), "two")
+		w.says(page, person(1), "two")
+		w.says(page, person(2), "human")
+		pass(2 * time.Minute)
+		w.says(page, person(2), "hello")
+		pass(7 * time.Minute)
+		w.says(page, person(0), "hours")
+		pass(2 * time.Minute)
+		if dropped := w.outcomes(person(0), "expired: the customer has written again"); !slices.Equal(dropped, []string{"answer"}) {
+			t.Errorf("dropped: %q, want the first answer", dropped)
+		}
+		w.metas[page].Heal()
+		pass(10 * time.Minute)
+		w.wantHeard(page, person(0), openHours)
+		w.wantHeard(page, person(1), "one of two", "two of two") // she has not written again
+		w.wantHeard(page, person(2), passingOn)
+	})
+}
+
+// A stop does not wait for calls that wait for their turn: they are the next
+// owner's.
+func TestStopDoesNotWaitForAPause(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		_, stop := w.serve()
+		w.metas[page].RevokeToken()
+		for n := range 20 {
+			w.says(page, person(n), "hours")
+		}
+		pass(time.Minute)
+		before := time.Now()
+		stop()
+		if took := time.Since(before); took > time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+		w.metas[page].Heal()
+		w.serve()
+		for n := range 20 {
+			w.wantHeard(page, person(n), openHours)
+		}
+	})
+}
+
+// Who takes the thread meanwhile has it: what waits for its turn is not said.
+func TestAgentSpeaksDuringAPause(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		w.serve()
+		w.metas[page].RevokeToken()
+		w.says(page, person(0), "hours")
+		pass(time.Minute)
+		if _, err := w.metas[page].Agent().Replies(person(0), "Hello, this is Eve."); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		_, pending, err := w.backlog()
+		if err != nil || pending != 0 {
+			t.Errorf("%d calls are pending, %v, want none", pending, err)
+		}
+		w.metas[page].Heal()
+		pass(10 * time.Minute)
+		w.wantHeard(page, person(0))
+	})
+}
+
+func (w *town) backlog() (entries, effects int64, err error) { return w.store.Backlog(w.t.Context()) }
