@@ -128,8 +128,17 @@ type Outbox struct {
 	EchoGrace time.Duration `yaml:"echo_grace" default:"5s" validate:"within=10ms~5m"`
 	// Parallel bounds the calls in flight for a Page.
 	Parallel int `yaml:"parallel" default:"256" validate:"within=1~4096"`
-	// Attempts is how often a call is tried before it is given up.
+	// Attempts is how often a call is tried before it is given up. Where Graph is
+	// down, or takes no calls, nothing is tried.
 	Attempts int `yaml:"attempts" default:"6" validate:"within=1~20"`
+	// SendRate is how many messages a second one replica sends for a Page. Meta
+	// takes 300 from all of them; more is for simulators.
+	//
+	// https://developers.facebook.com/documentation/business-messaging/messenger-platform/overview/rate-limiting
+	SendRate int `yaml:"send_rate" default:"80" validate:"within=1~100000"`
+	// AnswerWithin is how old an answer may become when the customer has written
+	// again meanwhile.
+	AnswerWithin time.Duration `yaml:"answer_within" default:"5m" validate:"within=1s~24h"`
 }
 
 // Messenger is what Meta knows us by.

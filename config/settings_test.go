@@ -65,6 +65,8 @@ func TestEveryVariable(t *testing.T) {
 		"outbox.echo_grace":                        {"3s", "3s"},
 		"outbox.parallel":                          {"9", "9"},
 		"outbox.attempts":                          {"3", "3"},
+		"outbox.send_rate":                         {"300", "300"},
+		"outbox.answer_within":                     {"1h", "1h0m0s"},
 		"stop_timeout":                             {"20s", "20s"},
 		"messenger.app_id":                         {"3", "3"},
 		"messenger.app_secret":                     {"new,old", "2 new"},

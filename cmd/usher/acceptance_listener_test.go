@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 
 	"usher/handover/storetest/redistest"
 	"usher/messenger"
+	"usher/messenger/simulator"
 )
 
 // What the world outside reaches.
@@ -45,6 +47,12 @@ func TestPublicListener(t *testing.T) {
 		"healthz":                 {r.url + "/healthz", nil, http.StatusOK, `{"status":"ok"}` + "\n"},
 		"readyz":                  {r.url + "/readyz", nil, http.StatusOK, `{"status":"ok"}` + "\n"},
 		"no_profiles_in_public":   {r.url + "/debug/pprof/cmdline", nil, http.StatusNotFound, ""},
+		"pages": {
+			r.private + "/pages", http.Header{"Authorization": {"Bearer operators-only"}}, http.StatusOK,
+			`{"pages":[{"page":"` + testPage + `","name":"My Page","state":"open","waiting":0}]}` + "\n",
+		},
+		"pages_need_the_token":    {r.private + "/pages", nil, http.StatusUnauthorized, ""},
+		"no_pages_in_public":      {r.url + "/pages", nil, http.StatusNotFound, ""},
 		"profiles_need_the_token": {r.private + "/debug/pprof/cmdline", nil, http.StatusUnauthorized, ""},
 		"profiles_and_wrong_token": {
 			r.private + "/debug/pprof/cmdline", http.Header{"Authorization": {"Bearer guessed"}}, http.StatusUnauthorized, "",
@@ -59,6 +67,38 @@ func TestPublicListener(t *testing.T) {
 				t.Errorf("GET %s is answered %d %q, want %d %q", tt.url, status, body, tt.status, tt.says)
 			}
 		})
+	}
+}
+
+// A Page of which Meta takes no calls is told of, and Meta is not sent away for it.
+func TestPageThatIsHeldBack(t *testing.T) {
+	t.Parallel()
+	w := newMetaWorld(t)
+	w.meta.FailNext(simulator.EdgeMessages, simulator.Failure{Code: 80006, For: time.Hour})
+	must(t)(w.meta.Customer("7000000000000001").Says("hello"))
+	var told struct {
+		Pages []struct {
+			State, Reason string
+			Until         time.Time
+			Waiting       int
+		}
+	}
+	eventually(t, "the Page is limited, and the answer waits", func() bool {
+		_, body := get(t, w.private+"/pages", nil)
+		if err := json.Unmarshal([]byte(body), &told); err != nil || len(told.Pages) != 1 {
+			t.Fatalf("GET /pages is answered %q, %v", body, err)
+		}
+		return told.Pages[0].State == "limited" && told.Pages[0].Waiting == 1
+	})
+	if p := told.Pages[0]; p.Until.IsZero() || !strings.Contains(p.Reason, "code 80006") {
+		t.Errorf("GET /pages tells %+v, want until when, and why", p)
+	}
+	if status, body := get(t, w.url+"/readyz", nil); status != http.StatusOK {
+		t.Errorf("/readyz answers %d %s, want 200", status, body)
+	}
+	out := w.usher(t, "check", "--live")
+	if want := "? Page " + testPage + " (My Page), calls: Meta takes no more for now, and all wait for another "; !strings.Contains(out, want) || !strings.Contains(out, "code 80006") {
+		t.Errorf("usher check --live lacks %q:\n%s", want, out)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"usher/config"
+	"usher/handover/redisstore"
 	"usher/messenger"
 	"usher/messenger/graph"
 )
@@ -93,7 +94,27 @@ func (d *doctor) redis(ctx context.Context, cfg config.Config) {
 		d.fault(what, err, "")
 	}
 	if err == nil {
+		d.pauses(ctx, cfg, store)
 		d.ok(what, "answers, runs our scripts, and fits redis.durability "+cfg.Redis.Durability+" as far as it tells")
+	}
+}
+
+// pauses tells which Pages make no calls at present, as Meta takes no more.
+func (d *doctor) pauses(ctx context.Context, cfg config.Config, store *redisstore.Store) {
+	ids := make([]messenger.PageID, len(cfg.Messenger.Pages))
+	for i, p := range cfg.Messenger.Pages {
+		ids[i] = messenger.PageID(p.ID)
+	}
+	pauses, err := store.Pauses(ctx, ids)
+	if err != nil {
+		d.fault("Pauses", err, "")
+		return
+	}
+	for i, p := range pauses {
+		if p.Left > 0 {
+			d.hint(pageLabel(cfg.Messenger.Pages[i])+", calls", fmt.Sprintf("Meta takes no more for now, and all wait for another %s (%s); nothing is lost, see /pages at private_listen",
+				config.FormatDuration(max(p.Left.Truncate(time.Second), time.Second)), p.Why))
+		}
 	}
 }
 

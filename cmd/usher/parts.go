@@ -47,6 +47,7 @@ func newEngineWith(
 		Store: store, Pages: pages, App: messenger.AppID(cfg.Messenger.AppID), IgnoreApps: ignore,
 		Partitions: cfg.Partitions.Count, Lease: cfg.Partitions.Lease, Renew: cfg.Partitions.Renew, Margin: cfg.Partitions.Margin,
 		CallTimeout: cfg.Outbox.CallTimeout, EchoGrace: cfg.Outbox.EchoGrace, Parallel: cfg.Outbox.Parallel, Attempts: cfg.Outbox.Attempts,
+		SendRate: cfg.Outbox.SendRate, AnswerWithin: cfg.Outbox.AnswerWithin,
 		StopTimeout: cfg.StopTimeout - cfg.StopTimeout/doorShare, Log: log, Observe: observe,
 	})
 }

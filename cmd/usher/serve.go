@@ -82,7 +82,7 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	go func() { engineDone <- eng.Run(work) }()
 	servers := []*server{
 		startServer(publicHandler(hook, rdb, log), public, log),
-		startServer(privateHandler(cfg.PrivateToken.Reveal()), private, log),
+		startServer(privateHandler(cfg.PrivateToken.Reveal(), eng.Status), private, log),
 	}
 	log.Info().Str("listen", public.Addr().String()).Str("private_listen", private.Addr().String()).
 		Str("redis", cfg.Redis.Server.String()).Str("durability", cfg.Redis.Durability).Int("pages", len(cfg.Messenger.Pages)).
@@ -202,9 +202,12 @@ func answerJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // privateHandler is what operators can reach.
-func privateHandler(token string) http.Handler {
+func privateHandler(token string, pages func() []engine.PageStatus) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", healthz)
+	mux.HandleFunc("GET /pages", func(w http.ResponseWriter, _ *http.Request) {
+		answerJSON(w, http.StatusOK, map[string][]engine.PageStatus{"pages": pages()})
+	})
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

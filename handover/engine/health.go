@@ -63,7 +63,7 @@ const (
 // pauseOf returns how long nothing is tried for the n-th time, from 0, where Meta
 // does not say: twice as long each time.
 func pauseOf(s State, n int) time.Duration {
-	least, most := 2*time.Second, time.Minute
+	least, most := 2*time.Second, 15*time.Second
 	switch s { //nolint:exhaustive // the others are no trouble
 	case Limited:
 		least, most = 30*time.Second, 15*time.Minute
