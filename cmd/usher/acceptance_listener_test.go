@@ -48,7 +48,9 @@ func TestPublicListener(t *testing.T) {
 		"readyz":                  {r.url + "/readyz", nil, http.StatusOK, `{"status":"ok"}` + "\n"},
 		"no_profiles_in_public":   {r.url + "/debug/pprof/cmdline", nil, http.StatusNotFound, ""},
 		"pages": {
-			r.private + "/pages", http.Header{"Authorization": {"Bearer operators-only"}}, http.StatusOK,
+			r.private + "/pages",
+			http.Header{"Authorization": {"Bearer operators-only"}},
+			http.StatusOK,
 			`{"pages":[{"page":"` + testPage + `","name":"My Page","state":"open","waiting":0}]}` + "\n",
 		},
 		"pages_need_the_token":    {r.private + "/pages", nil, http.StatusUnauthorized, ""},
