@@ -115,4 +115,7 @@ type Committed struct {
 	// Known are the ids among Put that were refused because their echo came
 	// before: they were sent already, before a failover forgot so.
 	Known []string
+	// Left tells that entries may be left to read: they came without an
+	// announcement, as the partition had some already.
+	Left bool
 }

@@ -114,6 +114,7 @@ type Engine struct {
 
 	pages map[messenger.PageID]*page
 	store Store
+	turns pace
 
 	mu         sync.Mutex
 	partitions map[int]*partition // owned
@@ -166,6 +167,7 @@ func New(o Options) (*Engine, error) {
 		member:     rand.Text(),
 		pages:      make(map[messenger.PageID]*page, len(o.Pages)),
 		store:      o.Store,
+		turns:      newPace(),
 		partitions: map[int]*partition{},
 		wakeup:     make(chan struct{}, 1),
 	}

@@ -38,6 +38,7 @@ type partition struct {
 	// The store's clock as last read, and when that was by ours.
 	storeNow, readAt time.Time
 	nextDue          time.Time // the earliest timer; zero for none
+	unread           bool      // there may be something to read
 
 	landed                 []result // results taken from the channel and not handled yet
 	results                chan result
@@ -64,7 +65,7 @@ func newPartition(e *Engine, lease handover.Lease, trusted time.Time) *partition
 	p := &partition{
 		e: e, n: lease.Partition, identity: lease, lease: lease, born: e.Now(),
 		threads: map[string]*thread{}, queued: map[*thread]struct{}{},
-		results: make(chan result, 64), woken: make(chan struct{}, 1),
+		unread: true, results: make(chan result, 64), woken: make(chan struct{}, 1),
 		draining: make(chan struct{}), abandoned: make(chan struct{}), ended: make(chan struct{}),
 	}
 	p.trust.Store(trusted.Sub(p.born).Nanoseconds())
@@ -99,7 +100,11 @@ func (p *partition) run(ctx context.Context) {
 	err := p.retrying(ctx, func() error { return p.open(ctx) })
 	for err == nil {
 		var more bool
-		err = p.retrying(ctx, func() (err error) { more, err = p.turn(ctx); return err })
+		err = p.retrying(ctx, func() (err error) {
+			defer p.e.turns.enter(ctx)()
+			more, err = p.turn(ctx)
+			return err
+		})
 		if err != nil || more {
 			continue
 		}
@@ -167,8 +172,10 @@ func (p *partition) wait(ctx context.Context) error {
 	defer timer.Stop()
 	select {
 	case <-p.woken:
+		p.unread = true
 	case <-draining:
 	case <-timer.C:
+		p.unread = true
 	case r := <-p.results:
 		p.landed = append(p.landed, r)
 	case <-p.abandoned:
@@ -304,7 +311,8 @@ func (p *partition) unreadable(thread string) handover.State {
 // more to read.
 func (p *partition) turn(ctx context.Context) (more bool, err error) {
 	var batch handover.Batch
-	if !isClosed(p.draining) {
+	if p.mustRead() {
+		p.unread = true // until all of it is committed
 		if batch, err = p.read(ctx, batchSize); err != nil {
 			return false, err
 		}
@@ -329,16 +337,32 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 		t.commit.Cursor = batch.Entries[n-1].ID
 	}
 	t.expire()
-	if err := p.commit(ctx, t); err != nil {
+	left, err := p.commit(ctx, t)
+	if err != nil {
 		return false, err
 	}
+	p.unread = left || max(len(batch.Entries), len(batch.Due)) == batchSize
 	if isClosed(p.draining) {
 		p.recallAll()
 	} else {
 		p.dispatch(ctx)
 	}
 	p.forget()
-	return len(batch.Entries) > 0 || len(batch.Due) == batchSize || len(p.results)+len(p.landed) > 0, nil
+	return p.mustRead() || len(p.results)+len(p.landed) > 0, nil
+}
+
+// mustRead tells whether to ask the store for entries and timers. What a call led
+// to needs no look: where entries came meanwhile, the commit tells.
+func (p *partition) mustRead() bool {
+	select {
+	case <-p.woken:
+		p.unread = true
+	default:
+	}
+	if isClosed(p.draining) {
+		return false
+	}
+	return p.unread || !p.nextDue.IsZero() && !p.nextDue.After(p.now())
 }
 
 // takeResults takes the results that have come, as many as one commit should hold.
@@ -356,28 +380,26 @@ func (p *partition) takeResults() []result {
 	return rs
 }
 
-// commit makes a turn durable, and tells of it.
-func (p *partition) commit(ctx context.Context, t *turn) error {
+// commit makes a turn durable, and tells of it, and whether entries are left to
+// read.
+func (p *partition) commit(ctx context.Context, t *turn) (left bool, err error) {
 	c, err := t.finish()
-	if err != nil {
-		return err
-	}
-	if c == nil {
-		return nil
+	if c == nil || err != nil {
+		return false, err
 	}
 	var done handover.Committed
 	// The same commit is repeated until its outcome is known: a repeat of one
 	// that was applied changes nothing.
 	err = p.retrying(ctx, func() error { done, err = p.e.store.Commit(ctx, *c); return err })
 	if err != nil {
-		return fmt.Errorf("commit partition %d: %w", p.n, err)
+		return false, fmt.Errorf("commit partition %d: %w", p.n, err)
 	}
 	p.lease.Seq = done.Seq
 	if c.Cursor != "" {
 		p.lease.Cursor = c.Cursor
 	}
 	t.committed(done.Known)
-	return nil
+	return done.Left, nil
 }
 
 // dispatch lets each thread whose next effect may be carried out wait for its turn

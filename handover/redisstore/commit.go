@@ -45,7 +45,7 @@ func (s *Store) commit(ctx context.Context, c handover.Commit) (done handover.Co
 	if err := s.write(&w, c); err != nil {
 		return done, err
 	}
-	reply, err := commitScript.Run(ctx, s.rdb, w.keys, w.args...).StringSlice()
+	reply, err := s.script(ctx, commitScript, w.keys, w.args...).StringSlice()
 	switch {
 	case err != nil:
 		return done, err
@@ -54,8 +54,8 @@ func (s *Store) commit(ctx context.Context, c handover.Commit) (done handover.Co
 		return done, handover.ErrLeaseLost
 	case len(reply) == 2 && reply[0] == "stale":
 		return done, fmt.Errorf("%w: it has seen %s commits, its owner %d", handover.ErrStale, reply[1], c.Lease.Seq)
-	case len(reply) == 2 && reply[0] == "done":
-		done.Seq = c.Lease.Seq + 1
+	case len(reply) == 3 && reply[0] == "done":
+		done.Seq, done.Left = c.Lease.Seq+1, reply[2] == "1"
 		done.Known, err = known(c.Put, reply[1])
 		return done, err
 	}

@@ -26,10 +26,14 @@
 --                           '1' to store else '0', body, wake in ms or '',
 --                           how many lines of history, lines
 --
--- Returns {'lost'}, {'stale', seq} or {'done', known}: the positions among the
--- effects to put, from 1, of those that were echoed before, with a comma after
--- each.
+-- Returns {'lost'}, {'stale', seq} or {'done', known, left}: the positions among
+-- the effects to put, from 1, of those that were echoed before, with a comma after
+-- each; and '1' where entries are left to read, else '0'.
 local meta, stream, seen, timers, outbox, dlq, episodes, scratch = unpack(KEYS, 1, 8)
+
+local function left()
+  return redis.call('XLEN', stream) > 0 and '1' or '0'
+end
 
 -- The token alone decides. A lease that has run out but was taken by nobody still
 -- fences: the partition is just as its owner left it.
@@ -39,7 +43,7 @@ if is[1] ~= ARGV[1] then
 end
 local seq = is[2] or '0'
 if seq == ARGV[3] and is[3] == ARGV[4] then
-  return { 'done', is[4] } -- its reply was lost
+  return { 'done', is[4], left() } -- its reply was lost
 end
 if seq ~= ARGV[2] then
   return { 'stale', seq }
@@ -144,7 +148,9 @@ for _ = 1, count() do
   end
   if #lines > 0 then
     write('RPUSH', history, lines)
-    redis.call('LTRIM', history, '-' .. ARGV[8], -1)
+    if redis.call('LLEN', history) > tonumber(ARGV[8]) then
+      redis.call('LTRIM', history, '-' .. ARGV[8], -1)
+    end
     redis.call('PEXPIRE', history, ARGV[7])
   end
 end
@@ -157,4 +163,4 @@ if ARGV[5] ~= '' then
 end
 local found = table.concat(known)
 redis.call('HSET', meta, 'seq', ARGV[3], 'commit', ARGV[4], 'known', found)
-return { 'done', found }
+return { 'done', found, left() }

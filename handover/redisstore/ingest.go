@@ -6,7 +6,6 @@ import (
 	_ "embed" // ingest.lua
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -83,7 +82,7 @@ type deposit struct {
 
 func (s *Store) deposit(p int) *deposit {
 	part := &s.partitions[p]
-	return &deposit{partition: part, args: []any{s.keys.wake(), part.number}}
+	return &deposit{partition: part, args: []any{s.keys.wake(), part.number, s.token(p)}}
 }
 
 func (d *deposit) add(id string, kind handover.EntryKind, body []byte) {
@@ -131,60 +130,59 @@ func (d *deposit) failed() error {
 	return fmt.Errorf("store in partition %s: %w", d.partition.number, d.err)
 }
 
-// send makes one attempt at each deposit. Where replicas must confirm, deposits
-// go through the connection of their own node: WAIT asks about the connection it
-// runs on.
+// send makes one attempt at each deposit, in round trips that others share.
 func (s *Store) send(ctx context.Context, deposits []*deposit) {
-	if s.Durability != Replicated {
-		s.sendThrough(ctx, s.rdb, deposits)
-		return
+	errands := make([]*errand, len(deposits))
+	for i, d := range deposits {
+		lane, err := s.doors.to(ctx, d.partition.in)
+		if err != nil {
+			d.err = err
+			continue
+		}
+		errands[i] = lane.start(d.command(ctx)) //nolint:contextcheck // a flight is nobody's alone
 	}
-	byNode := make(map[*redis.Client][]*deposit)
-	for _, d := range deposits {
-		node, err := s.writer(ctx, d.partition.in)
-		if d.err = err; err == nil {
-			byNode[node] = append(byNode[node], d)
+	for i, e := range errands {
+		if e == nil {
+			continue
+		}
+		before := deposits[i].err
+		if deposits[i].err = s.sent(ctx, deposits[i], e); before != nil && ctx.Err() != nil {
+			deposits[i].err = errors.Join(before, deposits[i].err) // why there was no time left
 		}
 	}
-	var wg sync.WaitGroup
-	for node, ds := range byNode {
-		wg.Go(func() { s.sendThrough(ctx, node, ds) })
-	}
-	wg.Wait()
 }
 
-// sendThrough sends deposits in one pipeline, with the WAIT that they need.
-func (s *Store) sendThrough(ctx context.Context, via redis.UniversalClient, deposits []*deposit) {
-	pipe := via.Pipeline()
-	replies := make([]*redis.Cmd, len(deposits))
-	for i, d := range deposits {
-		keys := []string{d.partition.meta, d.partition.in, d.partition.seen}
-		if d.whole {
-			replies[i] = pipe.Eval(ctx, ingestSource, keys, d.args...)
-		} else {
-			replies[i] = pipe.EvalSha(ctx, ingestScript.Hash(), keys, d.args...)
-		}
+// command returns the run of ingest.lua.
+func (d *deposit) command(ctx context.Context) *redis.Cmd {
+	keys := []string{d.partition.meta, d.partition.in, d.partition.seen}
+	cmd := evalSha(ctx, ingestScript, keys, d.args)
+	if d.whole {
+		cmd.Args()[0], cmd.Args()[1] = "eval", ingestSource
 	}
-	var confirmed *redis.IntCmd
-	if s.Durability == Replicated {
-		confirmed = redis.NewIntCmd(ctx, "wait", s.Replicas, s.WaitTimeout.Milliseconds())
-		_ = pipe.Process(ctx, confirmed) // queued; it fails with the pipeline
+	return cmd
+}
+
+// sent looks at what became of a deposit.
+func (s *Store) sent(ctx context.Context, d *deposit, e *errand) error {
+	if err := e.result(ctx); err != nil {
+		return err
 	}
-	_, whole := pipe.Exec(ctx)
-	for i, d := range deposits {
-		// A reply that is no number is no reply, hence nothing is stored.
-		if _, d.err = replies[i].Int64(); d.err != nil {
-			whole = nil // it is this reply's
-		}
+	ours, err := e.cmd.Int64()
+	if err != nil {
+		return err // a reply that is no number is no reply, hence nothing is stored
 	}
-	if whole == nil && confirmed != nil && confirmed.Val() < int64(s.Replicas) {
-		whole = fmt.Errorf("%w: %d of %d within %v", ErrNotReplicated, confirmed.Val(), s.Replicas, s.WaitTimeout)
+	if n := e.confirmed; n != nil && n.Val() < int64(s.Replicas) {
+		return errors.Join(fmt.Errorf("%w: %d of %d within %v", ErrNotReplicated, n.Val(), s.Replicas, s.WaitTimeout), n.Err())
 	}
-	for _, d := range deposits {
-		if d.err == nil {
-			d.err = whole
-		}
+	if ours == 1 {
+		s.tell(d.partition.n)
 	}
+	return nil
+}
+
+// wait returns the WAIT that Options.Durability asks for.
+func (s *Store) wait() *redis.IntCmd {
+	return redis.NewIntCmd(context.Background(), "wait", s.Replicas, s.WaitTimeout.Milliseconds())
 }
 
 // writer returns how to find the node that a key's writes go to.

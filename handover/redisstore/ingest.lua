@@ -5,9 +5,10 @@
 -- KEYS[3]  dd    ZSET
 -- ARGV[1]  wake channel
 -- ARGV[2]  number of the partition
--- ARGV[3…] for each entry: hash of its id, kind, body
+-- ARGV[3]  token of the caller, '' where it does not own the partition
+-- ARGV[4…] for each entry: hash of its id, kind, body
 --
--- Returns how many entries were new.
+-- Returns 1 where the caller is the owner and must look, else 0: others were told.
 local meta, stream, seen = KEYS[1], KEYS[2], KEYS[3]
 
 -- What follows cannot fail half-way for the type of a key.
@@ -17,21 +18,29 @@ redis.call('ZCARD', seen)
 -- Something is written for a duplicate as well: WAIT counts from the last write
 -- of its connection, and a first attempt may have been stored but not replicated.
 -- Under maxmemory it is this write that is refused, before anything happened.
-redis.call('HINCRBY', meta, 'offered', (#ARGV - 2) / 3)
+redis.call('HINCRBY', meta, 'offered', (#ARGV - 3) / 3)
 
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-local new = 0
-for i = 3, #ARGV, 3 do
+local new = false
+for i = 4, #ARGV, 3 do
   if redis.call('ZADD', seen, 'NX', now, ARGV[i]) == 1 then
     redis.call('XADD', stream, '*', 'k', ARGV[i + 1], 'b', ARGV[i + 2])
-    new = new + 1
+    new = true
   end
 end
 
 -- An owner reads until the stream is empty, and what it consumed leaves the
 -- stream with its commit: only the first entry of an empty stream needs a call.
-if empty and new > 0 then
+-- An owner who runs this itself is told by the reply, which may have been lost: a
+-- repeat, where nothing is new, tells again.
+if new and not empty then
+  return 0
+end
+if ARGV[3] ~= '' and redis.call('HGET', meta, 'token') == ARGV[3] then
+  return 1
+end
+if new then
   redis.call('PUBLISH', ARGV[1], ARGV[2])
 end
-return new
+return 0

@@ -135,7 +135,12 @@ func TestAppendEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	loading := redisError("LOADING Redis is loading the dataset in memory")
-	rdb.AddHook(&failing{fail: func(int, redis.Cmder) error { cancel(); return loading }})
+	rdb.AddHook(&failing{fail: func(attempt int, _ redis.Cmder) error {
+		if attempt > 1 {
+			cancel()
+		}
+		return loading
+	}})
 	err := store.Append(ctx, []messenger.Event{event(threadIn(1, 0), "a")})
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, loading) {
 		t.Errorf("Append() = %v, want %v and %v", err, context.Canceled, loading)

@@ -27,7 +27,7 @@ func (k keys) partitions(n int) []partition {
 	for i := range ps {
 		base := string(k) + ":{p" + strconv.Itoa(i) + "}:"
 		ps[i] = partition{
-			number: strconv.Itoa(i), base: base,
+			n: i, number: strconv.Itoa(i), base: base,
 			in: base + "in", seen: base + "dd", meta: base + "meta", timers: base + "tm", outbox: base + "ob",
 			buried: base + "dlq", episodes: base + "ep", scratch: base + "scratch",
 		}
@@ -41,6 +41,7 @@ func (k keys) anyThread() string { return string(k) + ":{p*}:t:*" }
 // partition names the keys of one partition, <prefix>:{p<n>}:<name>. They share
 // their hash tag, so that a Redis Cluster keeps them together.
 type partition struct {
+	n        int
 	number   string // <n>
 	base     string // <prefix>:{p<n>}:
 	in       string // in   STREAM  accepted entries: k = kind, b = body; consumed ones are gone

@@ -66,6 +66,7 @@ func (s *Store) Acquire(ctx context.Context, p int, token string, ttl time.Durat
 	if err != nil {
 		return handover.Lease{}, false, fmt.Errorf("acquire partition %d: %w", p, err)
 	}
+	s.tokens[p].Store(&token)
 	return lease, true, nil
 }
 
@@ -115,4 +116,13 @@ func (s *Store) Release(ctx context.Context, lease handover.Lease, clean bool) e
 		return fmt.Errorf("release partition %d: %w", lease.Partition, err)
 	}
 	return nil
+}
+
+// token returns the token with which this Store acquired partition p last, ” for
+// none. Whether it is still the owner's, ingest.lua sees.
+func (s *Store) token(p int) string {
+	if token := s.tokens[p].Load(); token != nil {
+		return *token
+	}
+	return ""
 }

@@ -44,9 +44,12 @@ func (s *Store) Leave(ctx context.Context, member string) error {
 // number of a partition that has new entries or was released, or with -1 when the
 // members changed or a Page was paused. Announcements are not kept for who is not connected, so fn is
 // called with -1 after each connect as well: look everywhere. A connection that
-// died silently is noticed after about eight seconds. The calls come one at a
-// time.
+// died silently is noticed after about eight seconds. What this very Store appends
+// to a partition that it has acquired is not announced to others: fn is called at
+// once. It must not block, and calls may come at the same time.
 func (s *Store) Wakes(ctx context.Context, fn func(partition int)) error {
+	s.listeners.Store(&fn, nil)
+	defer s.listeners.Delete(&fn)
 	// No sharded channel: miniredis and Redis 6 have none, and there is little to say.
 	sub := s.rdb.Subscribe(ctx, s.keys.wake())
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
@@ -72,4 +75,14 @@ func (s *Store) Wakes(ctx context.Context, fn func(partition int)) error {
 		return fmt.Errorf("subscription to %s: %w", s.keys.wake(), redis.ErrClosed)
 	}
 	return nil
+}
+
+// tell wakes the owner in this process.
+func (s *Store) tell(p int) {
+	s.listeners.Range(func(fn, _ any) bool {
+		if wake, ok := fn.(*func(int)); ok {
+			(*wake)(p)
+		}
+		return true
+	})
 }

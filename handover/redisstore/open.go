@@ -145,7 +145,7 @@ func (s *Store) inspect(ctx context.Context) (warnings []string, err error) {
 func (s *Store) primaries(ctx context.Context) (nodes []*redis.Client, err error) {
 	cluster, ok := s.rdb.(*redis.ClusterClient)
 	if !ok {
-		node, err := s.writer(ctx, s.keys.install())
+		node, err := s.doors.find(ctx, s.keys.install())
 		return []*redis.Client{node}, err
 	}
 	var mu sync.Mutex

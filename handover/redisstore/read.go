@@ -37,7 +37,7 @@ func (s *Store) read(ctx context.Context, part *partition, cursor string, limit 
 			return handover.Batch{}, err
 		}
 	}
-	reply, err := readScript.Run(ctx, s.rdb, []string{part.in, part.timers}, from, max(limit, 0)).Slice()
+	reply, err := s.script(ctx, readScript, []string{part.in, part.timers}, from, max(limit, 0)).Slice()
 	if err != nil {
 		return handover.Batch{}, err
 	}

@@ -16,11 +16,11 @@ package redisstore
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -88,10 +88,13 @@ type Store struct {
 	Options
 
 	rdb        redis.UniversalClient
-	writer     func(ctx context.Context, key string) (*redis.Client, error)
+	doors      lanes // for what comes in
+	loops      lanes // for what owners do
 	keys       keys
 	partitions []partition
+	tokens     []atomic.Pointer[string] // by partition: with which it was acquired last
 	refused    atomic.Int64
+	listeners  sync.Map // *func(partition int), whom Wakes calls
 }
 
 // errOption reports an option out of its bounds.
@@ -117,7 +120,12 @@ func New(rdb redis.UniversalClient, o Options) (*Store, error) {
 		return nil, err
 	}
 	k := keys(o.Prefix)
-	return &Store{Options: o, rdb: rdb, writer: write, keys: k, partitions: k.partitions(o.Partitions)}, nil
+	s := &Store{Options: o, rdb: rdb, keys: k, partitions: k.partitions(o.Partitions), tokens: make([]atomic.Pointer[string], o.Partitions)}
+	s.doors.find, s.loops.find = write, write
+	if o.Durability == Replicated {
+		s.doors.wait = s.wait
+	}
+	return s, nil
 }
 
 // validate reports all that is out of bounds.

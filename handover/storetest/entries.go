@@ -164,11 +164,14 @@ func consumedEntriesAreGone(t *testing.T, b *bench) {
 	lease := b.acquire(t, 17, "owner")
 	b.append(t, key, "a", "b", "c")
 	entries := b.read(t, 17, "", 100).Entries
-	b.commit(t, &lease, handover.Commit{Cursor: entries[1].ID})
+	done := b.commit(t, &lease, handover.Commit{Cursor: entries[1].ID})
+	wantEqual(t, "entries left after two were consumed", done.Left, true)
 	wantEqual(t, "events after two were consumed", b.mids(t, 17), []string{"c"})
-	b.commit(t, &lease, handover.Commit{}) // leaves the cursor where it is
+	done = b.commit(t, &lease, handover.Commit{}) // leaves the cursor where it is
+	wantEqual(t, "entries left after a commit without cursor", done.Left, true)
 	wantEqual(t, "events after a commit without cursor", b.mids(t, 17), []string{"c"})
-	b.commit(t, &lease, handover.Commit{Cursor: entries[2].ID})
+	done = b.commit(t, &lease, handover.Commit{Cursor: entries[2].ID})
+	wantEqual(t, "entries left after all were consumed", done.Left, false)
 	wantEqual(t, "events after all were consumed", b.mids(t, 17), []string{})
 
 	// What comes next comes after the cursor, in an emptied stream as well.
@@ -184,17 +187,28 @@ func consumedEntriesAreGone(t *testing.T, b *bench) {
 
 // An owner reads until nothing is left, so one announcement is enough until then.
 func newEntriesAreAnnounced(t *testing.T, b *bench) {
-	lease := b.acquire(t, 19, "owner")
 	next := b.listen(t)
 	b.append(t, threadIn(19, 0), "a")
 	expect(t, next, 19)
 	b.append(t, threadIn(19, 0), "b")
 	b.append(t, threadIn(20, 0), "c")
-	expect(t, next, 20) // and nothing for b
-	b.consume(t, &lease)
+	expect(t, next, 20)               // and nothing for b
 	b.append(t, threadIn(19, 0), "a") // a duplicate is nothing new
 	must(t, b.Command(t.Context(), threadIn(21, 0), "x", []byte("{}")))
 	expect(t, next, 21)
-	b.append(t, threadIn(19, 0), "d")
+}
+
+// The owner is told in its own process too, and once more by a repeat: the reply
+// that told it may have been lost.
+func newEntriesOfOnesOwnAreAnnounced(t *testing.T, b *bench) {
+	lease := b.acquire(t, 19, "owner")
+	next := b.listen(t)
+	b.append(t, threadIn(19, 0), "a")
+	expect(t, next, 19)
+	b.append(t, threadIn(19, 0), "b") // it has not read a yet
+	b.consume(t, &lease)
+	b.append(t, threadIn(19, 0), "c")
+	expect(t, next, 19)
+	b.append(t, threadIn(19, 0), "c")
 	expect(t, next, 19)
 }

@@ -80,6 +80,7 @@ func Run(t *testing.T, open func(t *testing.T) (Store, Clock)) {
 		"reading_is_bounded_and_resumes":           readingIsBounded,
 		"consumed_entries_are_gone":                consumedEntriesAreGone,
 		"new_entries_are_announced_once":           newEntriesAreAnnounced,
+		"ones_own_new_entries_are_announced":       newEntriesOfOnesOwnAreAnnounced,
 		"one_owner_at_a_time":                      oneOwnerAtATime,
 		"one_of_many_acquires":                     oneOfManyAcquires,
 		"an_acquisition_may_be_repeated":           anAcquisitionMayBeRepeated,

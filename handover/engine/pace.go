@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"context"
+	"runtime"
+	"time"
+)
+
+// pace lets so many partitions turn at once that the processors are busy, and no
+// more: under load the others gather entries and results meanwhile, and commit
+// them together. Where there is little to do nobody waits.
+type pace chan struct{}
+
+// patience bounds the wait: a partition whose Redis is slow holds nobody up.
+const patience = 20 * time.Millisecond
+
+func newPace() pace { return make(pace, turnsPerCPU*runtime.GOMAXPROCS(0)) }
+
+// turnsPerCPU is more than one, as a turn waits for the store most of the time.
+const turnsPerCPU = 2
+
+// enter waits for its turn and returns what ends it.
+func (p pace) enter(ctx context.Context) (leave func()) {
+	select {
+	case p <- struct{}{}:
+		return p.leave
+	default:
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case p <- struct{}{}:
+		return p.leave
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return func() {}
+}
+
+func (p pace) leave() { <-p }

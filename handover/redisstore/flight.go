@@ -1,0 +1,151 @@
+package redisstore
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// lanes lets callers who come at the same moment share a round trip, node by node:
+// while one pipeline is under way the next one fills. Under load a round trip then
+// costs a fraction of a system call for each; a caller who is alone does not wait.
+type lanes struct {
+	find func(ctx context.Context, key string) (*redis.Client, error)
+	// wait makes each flight end with a WAIT; nil where nothing is waited for.
+	wait func() *redis.IntCmd
+
+	mu     sync.Mutex
+	byNode map[*redis.Client]*lane
+}
+
+// maxFlight bounds the commands of one round trip, so that none waits long.
+const maxFlight = 256
+
+// lane is the way to one node.
+type lane struct {
+	node *redis.Client
+	wait func() *redis.IntCmd
+
+	mu      sync.Mutex
+	waiting []*errand
+	flying  bool
+}
+
+// errand is one command under way.
+type errand struct {
+	cmd       *redis.Cmd
+	confirmed *redis.IntCmd // of the flight; nil without a WAIT
+	done      chan struct{}
+}
+
+// to returns the lane to the node that a key lives on.
+func (l *lanes) to(ctx context.Context, key string) (*lane, error) {
+	node, err := l.find(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byNode == nil {
+		l.byNode = make(map[*redis.Client]*lane)
+	}
+	if l.byNode[node] == nil {
+		l.byNode[node] = &lane{node: node, wait: l.wait}
+	}
+	return l.byNode[node], nil
+}
+
+// start puts a command on the next flight.
+func (l *lane) start(cmd *redis.Cmd) *errand {
+	e := &errand{cmd: cmd, done: make(chan struct{})}
+	l.mu.Lock()
+	l.waiting = append(l.waiting, e)
+	first := !l.flying
+	l.flying = true
+	l.mu.Unlock()
+	if first {
+		go l.fly()
+	}
+	return e
+}
+
+// fly sends what waits until nothing does.
+func (l *lane) fly() {
+	for {
+		l.mu.Lock()
+		n := min(len(l.waiting), maxFlight)
+		flight := l.waiting[:n:n]
+		if l.waiting = l.waiting[n:]; n == 0 {
+			l.waiting, l.flying = nil, false
+		}
+		l.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		l.send(flight)
+	}
+}
+
+// send makes one round trip. It is no caller's alone, so that it heeds nobody's
+// context; the client's own timeouts bound it.
+func (l *lane) send(flight []*errand) {
+	ctx := context.Background()
+	pipe := l.node.Pipeline()
+	for _, e := range flight {
+		_ = pipe.Process(ctx, e.cmd) // queued; it fails with the pipeline
+	}
+	var confirmed *redis.IntCmd
+	if l.wait != nil {
+		confirmed = l.wait()
+		_ = pipe.Process(ctx, confirmed)
+	}
+	_, err := pipe.Exec(ctx)
+	known := slices.ContainsFunc(flight, func(e *errand) bool { return e.cmd.Err() != nil })
+	for _, e := range flight {
+		if err != nil && !known { // nobody's own: nothing is sure
+			e.cmd.SetErr(err)
+		}
+		e.confirmed = confirmed
+		close(e.done)
+	}
+}
+
+// result returns when the command has ended, or with ctx's error; then whether it
+// took effect is not known, and its cmd must not be looked at.
+func (e *errand) result(ctx context.Context) error {
+	select {
+	case <-e.done:
+		return e.cmd.Err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// script runs one of our scripts, beside what others run.
+func (s *Store) script(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+	lane, err := s.loops.to(ctx, keys[0])
+	if err == nil {
+		cmd := evalSha(ctx, script, keys, args)
+		if err = lane.start(cmd).result(ctx); err == nil { //nolint:contextcheck // a flight is nobody's alone
+			return cmd
+		}
+	}
+	if forgotten(err) || passing(err) {
+		return script.Run(ctx, s.rdb, keys, args...) // which knows about both
+	}
+	cmd := redis.NewCmd(ctx)
+	cmd.SetErr(err)
+	return cmd
+}
+
+// evalSha returns the command that runs a script.
+func evalSha(ctx context.Context, script *redis.Script, keys []string, args []any) *redis.Cmd {
+	all := make([]any, 0, 3+len(keys)+len(args))
+	all = append(all, "evalsha", script.Hash(), len(keys))
+	for _, k := range keys {
+		all = append(all, k)
+	}
+	return redis.NewCmd(ctx, append(all, args...)...)
+}
