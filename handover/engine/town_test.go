@@ -20,6 +20,7 @@ import (
 	"usher/handover"
 	"usher/handover/engine"
 	"usher/handover/redisstore"
+	"usher/handover/storetest/redistest"
 	"usher/messenger"
 	"usher/messenger/graph"
 	"usher/messenger/simulator"
@@ -47,7 +48,7 @@ func inTown(t *testing.T, test func(*town)) {
 	synctest.Test(t, func(t *testing.T) {
 		mini := miniredis.NewMiniRedis()
 		rdb := redis.NewClient(&redis.Options{
-			Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) { return mini.Dial() },
+			Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) { return redistest.Dial(mini) },
 		})
 		t.Cleanup(func() {
 			_ = rdb.Close()

@@ -97,7 +97,7 @@ func TestAppendTriesAgain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := miniredis.NewMiniRedis()
 				defer m.Close()
-				rdb := dial(t, redis.Options{Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) { return m.Dial() }})
+				rdb := dial(t, redis.Options{Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) { return redistest.Dial(m) }})
 				store := open(t, rdb, limits("a"))
 				f := &failing{fail: func(attempt int, cmd redis.Cmder) error {
 					if attempt <= tt.times && strings.Contains(fmt.Sprint(cmd.Args()...), "{p1}") {
