@@ -21,13 +21,20 @@ func (m *Meta) controls() map[string]func(*http.Request) (any, error) {
 		"GET /_simulator/customers":               m.listCustomers,
 		"PUT /_simulator/customers/{psid}":        m.putCustomer,
 		"GET /_simulator/customers/{psid}":        m.getCustomer,
-		"GET /_simulator/customers/{psid}/lines":  m.getLines,
 		"POST /_simulator/customers/{psid}/deeds": m.customerDeed,
-		"POST /_simulator/inbox/deeds":            m.agentDeed,
+		"GET /_simulator/customers/{psid}/phone":  m.getPhone,
+		"GET /_simulator/inbox":                   func(*http.Request) (any, error) { return map[string]any{"chats": m.Inbox()}, nil },
+		"POST /_simulator/inbox/deeds":            func(r *http.Request) (any, error) { return carryOut(r, m.Agent().Do) },
+		"POST /_simulator/ai/deeds":               func(r *http.Request) (any, error) { return carryOut(r, m.AI().Do) },
+		"POST /_simulator/meta/deeds":             func(r *http.Request) (any, error) { return carryOut(r, m.Do) },
 		"GET /_simulator/apps":                    m.listApps,
 		"PUT /_simulator/apps/{app}":              m.putApp,
 		"POST /_simulator/apps/{app}/deeds":       m.appDeed,
 		"PUT /_simulator/deliveries":              m.putDeliveries,
+		"GET /_simulator/faults":                  func(*http.Request) (any, error) { return m.Faults(), nil },
+		"POST /_simulator/faults":                 m.postFault,
+		"PATCH /_simulator/faults":                m.patchFaults,
+		"DELETE /_simulator/faults":               func(*http.Request) (any, error) { m.Heal(); return m.Faults(), nil },
 		"GET /_simulator/settings":                func(*http.Request) (any, error) { return m.Settings(), nil },
 		"PATCH /_simulator/settings":              m.patchSettings,
 		"GET /_simulator/clock":                   m.getClock,
@@ -43,9 +50,8 @@ func listVerbs(*http.Request) (any, error) {
 		Needs []string `json:"needs"`
 		Takes []string `json:"takes"`
 	}
-	customer, agent, app := Verbs()
 	views := map[string][]view{}
-	for who, verbs := range map[string][]Verb{"customer": customer, "agent": agent, "app": app} {
+	for who, verbs := range Verbs() {
 		for _, v := range verbs {
 			views[who] = append(views[who], view(v))
 		}
@@ -121,16 +127,11 @@ func digits(where, id string) error {
 	return nil
 }
 
-func (m *Meta) getLines(r *http.Request) (any, error) {
-	psid := messenger.PSID(r.PathValue("psid"))
+func (m *Meta) getPhone(r *http.Request) (any, error) {
 	if _, err := m.getCustomer(r); err != nil {
 		return nil, err
 	}
-	lines := m.Transcript(psid)
-	if lines == nil {
-		lines = []Line{}
-	}
-	return map[string]any{"lines": lines}, nil
+	return m.Phone(messenger.PSID(r.PathValue("psid"))), nil
 }
 
 func (m *Meta) customerDeed(r *http.Request) (any, error) {
@@ -139,8 +140,6 @@ func (m *Meta) customerDeed(r *http.Request) (any, error) {
 	}
 	return carryOut(r, m.Customer(messenger.PSID(r.PathValue("psid"))).Do)
 }
-
-func (m *Meta) agentDeed(r *http.Request) (any, error) { return carryOut(r, m.Agent().Do) }
 
 func (m *Meta) appDeed(r *http.Request) (any, error) {
 	id := messenger.AppID(r.PathValue("app"))
@@ -250,10 +249,7 @@ func (m *Meta) putDeliveries(r *http.Request) (any, error) {
 	}
 	switch {
 	case body.Batch < 0 || body.Batch > maxBatch:
-		return nil, &problem{
-			status: http.StatusBadRequest, What: "the batch is none", Where: "body.batch", Why: fmt.Sprintf("%d is outside 1 to %d", body.Batch, maxBatch),
-			Mend: "leave it out to keep the batch as it is",
-		}
+		return nil, outside("body.batch", body.Batch, 1, maxBatch)
 	case body.Held:
 		m.HoldDeliveries()
 	default:
@@ -264,13 +260,77 @@ func (m *Meta) putDeliveries(r *http.Request) (any, error) {
 	return map[string]any{"held": m.faults.held, "batch": m.faults.batch}, nil
 }
 
+// postFault arms a failure.
+func (m *Meta) postFault(r *http.Request) (any, error) {
+	var body struct {
+		Edge    string  `json:"edge"`
+		Failure Failure `json:"failure"`
+	}
+	if err := readBody(r, &body); err != nil {
+		return nil, err
+	}
+	m.FailNext(body.Edge, body.Failure)
+	return m.Faults(), nil
+}
+
+// patchFaults changes what is wrong until it is healed.
+func (m *Meta) patchFaults(r *http.Request) (any, error) {
+	now := m.Faults()
+	body := struct {
+		TokenDead     bool    `json:"token_dead"`
+		DroppedEchoes float64 `json:"dropped_echoes"`
+		Duplicates    int     `json:"duplicates"`
+		Reorder       bool    `json:"reorder"`
+		Latency       *span   `json:"latency"`
+	}{now.TokenDead, now.DroppedEchoes, now.Duplicates, now.Reorder, nil}
+	if err := readBody(r, &body); err != nil {
+		return nil, err
+	}
+	switch {
+	case body.DroppedEchoes < 0 || body.DroppedEchoes > 1:
+		return nil, outside("body.dropped_echoes", body.DroppedEchoes, 0, 1)
+	case body.Duplicates < 0 || body.Duplicates > maxCopies:
+		return nil, outside("body.duplicates", body.Duplicates, 0, maxCopies)
+	}
+	if body.TokenDead && !now.TokenDead {
+		m.RevokeToken()
+	} else if !body.TokenDead && now.TokenDead {
+		m.SetPageToken(m.opt.PageToken)
+	}
+	m.DropEchoes(body.DroppedEchoes)
+	m.DuplicateDeliveries(body.Duplicates)
+	m.Reorder(body.Reorder)
+	switch slow := body.Latency; {
+	case slow == nil:
+	case *slow == 0:
+		m.Latency(nil)
+	default:
+		m.Latency(func(string) time.Duration { return time.Duration(*slow) })
+	}
+	return m.Faults(), nil
+}
+
+// maxCopies bounds how many more times an event may be delivered.
+const maxCopies = 100
+
+// outside is a number that is out of bounds.
+func outside(where string, got, least, most any) error {
+	return &problem{
+		status: http.StatusBadRequest, What: "the number is none", Where: where, Why: fmt.Sprintf("%v is outside %v to %v", got, least, most),
+		Mend: "stay within them",
+	}
+}
+
 func (m *Meta) patchSettings(r *http.Request) (any, error) {
 	s := m.Settings()
 	if err := readBody(r, &s); err != nil {
 		return nil, err
 	}
-	if s.DefaultApp != "" {
-		if err := digits("body.default_app", string(s.DefaultApp)); err != nil {
+	for where, id := range map[string]messenger.AppID{"body.default_app": s.DefaultApp, "body.social": s.Social} {
+		if id == "" {
+			continue
+		}
+		if err := digits(where, string(id)); err != nil {
 			return nil, err
 		}
 	}

@@ -200,6 +200,9 @@ func (o *OtherApp) graph(method, path string, body json.RawMessage) (Outcome, er
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := o.m.Client().Do(req)
+	if cut, ok := errors.AsType[*url.Error](err); ok { // its text has the proof
+		return Outcome{}, fmt.Errorf("%s %s: %w", method, path, cut.Err)
+	}
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -46,6 +46,8 @@ type Stage struct {
 	played int            // scenes
 }
 
+const day = 24 * time.Hour
+
 // deliveryTimeout is how long Meta waits for the answer to a delivery.
 const deliveryTimeout = 5 * time.Second
 
@@ -132,7 +134,7 @@ func (st *Stage) begin(sc *Scene) {
 		inboxApp = messenger.PageInbox
 	}
 	st.names = &names{
-		apps: map[string]messenger.AppID{sc.app: st.opt.Page.App, inbox: inboxApp}, customers: map[string]messenger.PSID{},
+		apps: map[string]messenger.AppID{sc.app: st.opt.Page.App, inbox: inboxApp, ai: messenger.BusinessAI, "lead_ads": messenger.LeadGen}, customers: map[string]messenger.PSID{},
 		order: []string{sc.app}, source: sc.Source, page: string(st.opt.Page.Page),
 	}
 	for _, name := range sc.apps {
@@ -145,6 +147,9 @@ func (st *Stage) begin(sc *Scene) {
 	st.played++
 	st.owners, st.last = map[messenger.PSID]string{}, ""
 	st.origin = st.time.Now().Add(-sc.lines[0].at)
+	if st.opt.Patience == 0 { // nobody minds the date: days begin at midnight
+		st.origin = st.time.Now().Truncate(day).Add(day)
+	}
 	_, st.seen = st.read()
 }
 
@@ -181,21 +186,14 @@ func (st *Stage) act(l *line) (said []string, _ error) {
 	if l.who == nothing {
 		return nil, nil
 	}
-	if l.who == meta {
-		return nil, st.metaActs(l)
+	if v, ok := metaVerbs()[l.verb]; ok && l.who == meta {
+		return nil, v.do(st, l.fields)
 	}
 	d, err := st.deedOf(l)
 	if err != nil {
 		return nil, err
 	}
-	do := st.meta.Agent().Do
-	if app, ok := st.names.apps[l.who]; ok {
-		do = st.meta.OtherApp(app).Do
-	} else if l.who != agent {
-		c := st.customer(l.who)
-		st.last, do = c.PSID(), c.Do
-	}
-	out, err := do(d)
+	out, err := st.actor(l.who)(d)
 	if refused, ok := errors.AsType[*simulator.GraphError](err); ok {
 		return []string{"refused " + refusal(refused.Code, refused.Subcode, refused.Message)}, nil
 	}
@@ -209,6 +207,23 @@ func (st *Stage) act(l *line) (said []string, _ error) {
 		return []string{"answer:" + cmp.Or(st.names.rest(out.Answer), " done")}, nil
 	}
 	return nil, nil
+}
+
+// actor returns what carries out the deeds of somebody.
+func (st *Stage) actor(who string) func(simulator.Deed) (simulator.Outcome, error) {
+	switch app, isApp := st.names.apps[who]; {
+	case who == agent:
+		return st.meta.Agent().Do
+	case who == ai:
+		return st.meta.AI().Do
+	case who == meta:
+		return st.meta.Do
+	case isApp:
+		return st.meta.OtherApp(app).Do
+	}
+	c := st.customer(who)
+	st.last = c.PSID()
+	return c.Do
 }
 
 // deedOf makes a deed of a line, with ids for names.
@@ -229,7 +244,7 @@ func (st *Stage) deedOf(l *line) (simulator.Deed, error) {
 		}
 	}
 	_, isApp := st.names.apps[l.who]
-	if (isApp || l.who == agent) && d.Customer == "" && l.verb != "calls" {
+	if (isApp || l.who == agent || l.who == ai) && d.Customer == "" && l.verb != "calls" {
 		d.Customer = st.last // whom it was about
 	}
 	return d, nil
@@ -293,8 +308,8 @@ func (st *Stage) settle(ctx context.Context, l *line, said int) error {
 // clockTime writes a time as the scene has it: 10:00, +1d 10:00:30.
 func (st *Stage) clockTime(t time.Time) string {
 	d := t.Sub(st.origin)
-	days := int(d / (24 * time.Hour))
-	text := time.Time{}.Add(d - time.Duration(days)*24*time.Hour).Format("15:04:05.999")
+	days := int(d / day)
+	text := time.Time{}.Add(d - time.Duration(days)*day).Format("15:04:05.999")
 	text = strings.TrimSuffix(text, ":00")
 	if days != 0 {
 		text = fmt.Sprintf("+%dd %s", days, text)

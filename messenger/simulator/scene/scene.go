@@ -78,6 +78,7 @@ type field struct {
 // Whom a line may begin with, besides customers and apps.
 const (
 	agent   = "agent"
+	ai      = "ai"
 	meta    = "meta"
 	nothing = "nothing" // nothing happens
 	inbox   = "inbox"
@@ -207,15 +208,15 @@ func (p *parser) setting(w word) (setting, error) {
 	if w.name == "" {
 		s = setting{name: w.text, value: "true"}
 	}
-	if s.name == "default" {
+	if s.name == "default" || s.name == "social" {
 		if s.value != "none" && p.app(s.value) == "" {
 			return s, p.fault(w, "no app is called %q: use %s, or name it with apps=%s", s.value, strings.Join(append(p.apps(), "none"), ", "), s.value)
 		}
 		return s, nil
 	}
 	var try simulator.Settings
-	if err := try.Set(s.name, s.value); err != nil || s.name == "default_app" {
-		return s, p.fault(w, "%s", orElse(err, "the default app is set by its name: default=desk"))
+	if err := try.Set(s.name, s.value); err != nil || s.name == "default_app" || s.name == "links" {
+		return s, p.fault(w, "%s", orElse(err, "it is set otherwise: default=desk, meta routes_link ref=sale app=desk"))
 	}
 	return s, nil
 }
@@ -281,24 +282,25 @@ func (p *parser) deed(l *line, words []word) error {
 	if err := p.rest(l, words[2:]); err != nil {
 		return err
 	}
-	customer, agents, app := simulator.Verbs()
+	verbs := simulator.Verbs()
 	switch {
-	case l.who == nothing && (l.verb != "happens" || len(words) > 2):
-		return p.fault(words[1], "want: nothing happens")
 	case l.who == nothing:
-		return nil
+		if l.verb == "happens" && len(words) == 2 {
+			return nil
+		}
+		return p.fault(words[1], "want: nothing happens")
 	case l.who == meta:
 		return p.metaDeed(l, words)
-	case l.who == agent:
-		return p.check(l, words, agents, "an agent")
+	case l.who == agent || l.who == ai:
+		return p.check(l, words, verbs[l.who], map[string]string{agent: "an agent", ai: "Meta's AI"}[l.who])
 	case l.who == inbox:
 		return p.fault(words[0], "people act in the inbox: write agent %s", l.verb)
 	case p.app(l.who) != "":
-		return p.check(l, words, app, "an app")
+		return p.check(l, words, verbs["app"], "an app")
 	case !isName(l.who):
 		return p.fault(words[0], "%s", wantName)
 	}
-	return p.check(l, words, customer, "a customer (no app is called so: the page line names apps)")
+	return p.check(l, words, verbs["customer"], "a customer (no app is called so: the page line names apps)")
 }
 
 // rest reads what follows who and does: a text, and name=value.
@@ -307,7 +309,7 @@ func (p *parser) rest(l *line, words []word) error {
 		switch {
 		case w.name != "":
 			l.fields = append(l.fields, field{w, w.name, w.text})
-		case l.who == meta:
+		case l.who == meta && metaVerbs()[l.verb].flags:
 			l.fields = append(l.fields, field{w, w.text, "true"})
 		case l.given:
 			return p.fault(w, "one text is enough: quote it, and write the rest as name=value")

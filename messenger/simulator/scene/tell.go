@@ -1,11 +1,11 @@
 package scene
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -126,7 +126,9 @@ func (w *teller) tell(entries []simulator.Entry, by string) []string {
 	var all []told
 	for _, e := range entries {
 		switch {
-		case e.Call != nil && w.names.apps[by] != e.Call.App:
+		case e.Call != nil && w.names.apps[by] != "" && (w.names.apps[by] == e.Call.App || e.Call.App == ""):
+			// The line itself says it; an app whose token is dead is nobody.
+		case e.Call != nil:
 			all = append(all, told{cause: e.Seq, text: w.names.call(*e.Call)})
 		case e.Act != nil && e.Act.Who == meta:
 			all = append(all, told{cause: e.Seq, text: w.names.rename("meta " + e.Act.What)})
@@ -252,7 +254,11 @@ func (n *names) delivery(e simulator.Entry) []string {
 	if d.Attempt > 1 {
 		ending = fmt.Sprintf(", attempt %d", d.Attempt)
 	}
-	if d.Status != 200 {
+	switch d.Status {
+	case http.StatusOK:
+	case 0:
+		ending += " → no answer"
+	default:
 		ending += fmt.Sprintf(" → %d", d.Status)
 	}
 	lines := make([]string, len(d.Events))
@@ -267,168 +273,4 @@ func (n *names) delivery(e simulator.Entry) []string {
 		lines[i] = fmt.Sprintf("to %s, %s: %s%s%s", n.of(d.App), t.Channel, what, n.whose(t.PSID), ending)
 	}
 	return lines
-}
-
-// event is an event of a webhook body.
-type event struct {
-	channel simulator.Channel
-	hop     string // the app of the hop_context beside it
-	parts   map[string]json.RawMessage
-}
-
-// bodyEvents reads the events of a webhook body in their order.
-func bodyEvents(body json.RawMessage) (events []event) {
-	type item = map[string]json.RawMessage
-	var envelope struct {
-		Entry []struct {
-			Messaging []item `json:"messaging"`
-			Standby   []item `json:"standby"`
-			Hop       []struct {
-				App messenger.AppID `json:"app_id"`
-			} `json:"hop_context"`
-		} `json:"entry"`
-	}
-	if json.Unmarshal(body, &envelope) != nil {
-		return nil // too long for the ledger
-	}
-	for _, e := range envelope.Entry {
-		hop := ""
-		if len(e.Hop) > 0 {
-			hop = string(e.Hop[0].App)
-		}
-		for _, i := range e.Messaging {
-			events = append(events, event{simulator.Messaging, hop, i})
-		}
-		for _, i := range e.Standby {
-			events = append(events, event{simulator.Standby, hop, i})
-		}
-	}
-	return events
-}
-
-// event describes an event. at is when it was delivered, in Unix milliseconds.
-func (n *names) event(e event, t simulator.Told, at int64) string {
-	var head struct {
-		Sender, Recipient struct{ ID string }
-		Timestamp         int64
-	}
-	head.Timestamp = at
-	text := string(t.Kind)
-	for name, raw := range e.parts {
-		switch name {
-		case "sender":
-			_ = json.Unmarshal(raw, &head.Sender) // what cannot be read differs
-		case "recipient":
-			_ = json.Unmarshal(raw, &head.Recipient)
-		case "timestamp":
-			_ = json.Unmarshal(raw, &head.Timestamp)
-		default:
-			text = n.content(name, raw)
-		}
-	}
-	if e.hop != "" {
-		text += ", hop_context of " + n.of(messenger.AppID(e.hop))
-	}
-	from, to := string(t.PSID), n.page
-	if t.Kind == messenger.KindEcho {
-		from, to = to, from
-	}
-	if head.Sender.ID != from || head.Recipient.ID != to {
-		text += ", with its sides swapped"
-	}
-	if head.Timestamp < 1e11 {
-		text += ", dated in seconds"
-	}
-	return text
-}
-
-// content describes an event by its one part that is not about who and when.
-func (n *names) content(name string, raw json.RawMessage) string {
-	var c struct {
-		IsEcho     bool            `json:"is_echo"`
-		App        messenger.AppID `json:"app_id"`
-		Metadata   string          `json:"metadata"`
-		Text       string          `json:"text"`
-		QuickReply *struct {
-			Payload string `json:"payload"`
-		} `json:"quick_reply"`
-		Attachments []struct {
-			Type    string `json:"type"`
-			Payload struct {
-				Text string `json:"text"`
-			} `json:"payload"`
-		} `json:"attachments"`
-		Title     string          `json:"title"`
-		Payload   string          `json:"payload"`
-		Previous  json.RawMessage `json:"previous_owner_app_id"` // null was idle
-		New       messenger.AppID `json:"new_owner_app_id"`
-		Requested messenger.AppID `json:"requested_owner_app_id"`
-	}
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return name + " " + string(raw)
-	}
-	var parts []string
-	quote := func(label, text string) {
-		if text != "" {
-			parts = append(parts, fmt.Sprintf("%s%q", label, text))
-		}
-	}
-	switch name {
-	case "message":
-		parts = append(parts, "message")
-		if c.IsEcho {
-			parts[0] = "echo of " + n.of(c.App)
-		}
-		quote("", c.Text)
-		for _, a := range c.Attachments {
-			parts = append(parts, a.Type)
-			quote("", a.Payload.Text)
-		}
-		if c.QuickReply != nil {
-			quote("quick_reply=", c.QuickReply.Payload)
-		}
-	case "postback":
-		parts = append(parts, "postback")
-		quote("", c.Title)
-		quote("payload=", c.Payload)
-	case "pass_thread_control", "take_thread_control":
-		was := ""
-		if c.Previous != nil {
-			var id messenger.AppID
-			_ = json.Unmarshal(c.Previous, &id) // what is no id is nobody's
-			was = " from " + n.of(id)
-		}
-		parts = append(parts, strings.TrimSuffix(name, "_thread_control")+was+" to "+n.of(c.New))
-	case "request_thread_control":
-		parts = append(parts, "request by "+n.of(c.Requested))
-	default:
-		return name + n.rest(raw)
-	}
-	if strings.Contains(n.source, c.Metadata) || strings.Contains(name, "_thread_control") {
-		quote("metadata=", c.Metadata)
-	}
-	return strings.Join(parts, " ")
-}
-
-// rest writes an event that has no words of its own, without ids and times.
-func (n *names) rest(raw json.RawMessage) string {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var fields map[string]any
-	if dec.Decode(&fields) != nil {
-		return ""
-	}
-	for _, name := range []string{"mid", "mids", "watermark", "message_id", "recipient_id"} {
-		delete(fields, name)
-	}
-	if len(fields) == 0 {
-		return ""
-	}
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if enc.Encode(fields) != nil {
-		return ""
-	}
-	return " " + n.rename(strings.TrimSpace(out.String()))
 }
