@@ -90,6 +90,9 @@ func TestLinkRouting(t *testing.T) {
 	w.Customer(ann).Enters("flyer")
 	w.wantOwner("2262510160704936")
 	w.RouteLink("flyer", "")
+	if got := w.Settings().Links; len(got) != 0 {
+		t.Errorf("links = %v, want none", got)
+	}
 	w.pass(day)
 	w.Customer(ann).Enters("flyer")
 	w.wantOwner("")
@@ -151,6 +154,13 @@ func TestSocialRouting(t *testing.T) {
 	w.says("back again")
 	w.wantOwner(desk)
 	w.post("pass_thread_control", "").want(t, 400, 100, 0)
+	if err := w.OtherApp(desk).Extend(ann, 2*day); err != nil {
+		t.Fatal(err)
+	}
+	w.RouteSocial(bot)
+	w.pass(day)
+	w.says("still controlled")
+	w.wantOwner(desk)
 	w.pass(day)
 	w.RouteSocial("")
 	w.says("back again")
@@ -176,6 +186,7 @@ func TestEntryRoutingInZeroConfig(t *testing.T) {
 	w.RouteLink("flyer", desk)
 	w.Customer(ann).Enters("flyer")
 	w.says("hello")
+	w.wantOwner("")
 	w.pass(day)
 	w.says("hello")
 	w.wantOwner("")
@@ -201,17 +212,15 @@ func TestCampaignRouting(t *testing.T) {
 	}
 	lapses(3 * day)
 	w.pass(2 * day)
-	if _, err := w.Agent().Replies("404", "x"); err == nil {
-		t.Error("reply to nobody succeeded")
-	}
 	lapses(day)
 	w.says("yes?") // from her last message on
 	lapses(3 * day)
+	w.pass(day - time.Millisecond)
 	if _, err := w.OtherApp(desk).Send(ann, "hi"); err != nil {
 		t.Fatal(err)
 	}
-	lapses(3 * day)
-	w.pass(3 * day)
+	lapses(2*day + time.Millisecond) // the app's words do not count
+	w.pass(2*day + time.Millisecond)
 	w.wantOwner("")
 }
 
@@ -271,8 +280,10 @@ func TestAdIntoAThread(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.says("hello")
+	w.pass(day)
 	w.told()
 	w.Customer(ann).ComesFromAd(simulator.Ad{ID: "604", Ref: "SUMMER"})
+	w.send("hi", "").want(t, 400, 10, 2018278) // the tap alone opens no window
 	w.says("there?")
 	w.says("hm")
 	w.wantTold("messaging referral SUMMER ADS OPEN_THREAD", `messaging message "there?" by ad 604`, `messaging message "hm"`)

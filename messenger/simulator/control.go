@@ -23,7 +23,6 @@ func (m *Meta) give(t *thread, to messenger.AppID) { m.giveFor(t, to, day) }
 // giveFor makes to the controller until d after the customer's last act.
 func (m *Meta) giveFor(t *thread, to messenger.AppID, d time.Duration) {
 	t.owner, t.span, t.until = to, d, m.now().Add(d)
-	t.lead = nil
 }
 
 // renew lets control last for d from now, unless it lasts longer.

@@ -64,7 +64,7 @@ func TestIceBreakers(t *testing.T) {
 		t.Errorf("ice breaker before there is one = %v, want ErrNotThere", err)
 	}
 	w.call("POST", "me/messenger_profile", welcome).wantOK(t)
-	w.call("POST", "me/messenger_profile", `{"ice_breakers":[{"call_to_actions":[{"question":"Open?","payload":"OPEN"}],"locale":"default"},
+	w.call("POST", "me/messenger_profile", `{"ice_breakers":[{"call_to_actions":[{"question":"Open?","payload":"OPEN"}]},
 		{"call_to_actions":[{"question":"Offen?","payload":"OFFEN"}],"locale":"de_DE"}]}`).wantOK(t)
 	if got := w.Phone(ann.PSID()); got.GetStarted || !cmp.Equal(got.IceBreakers, []string{"Open?"}) {
 		t.Errorf("phone shows Get Started %v and %q, want the ice breakers instead", got.GetStarted, got.IceBreakers)
