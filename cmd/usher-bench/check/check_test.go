@@ -25,7 +25,7 @@ func effect(event string) string { return engine.EffectID(name, event, 0) }
 
 // told is an event that was delivered once, with the n-th delivery, at second n.
 func told(n int64, id string, by check.By) check.Told {
-	return check.Told{ID: id, By: by, At: at(float64(n)), First: place(n), Accepted: place(n), Copies: 1}
+	return check.Told{ID: id, By: by, At: at(float64(n)), First: place(n), Accepted: place(n), Acked: n, Copies: 1}
 }
 
 func wants(t check.Told, w check.Want, text string) check.Told {
@@ -237,7 +237,7 @@ func TestExcused(t *testing.T) {
 	}{
 		"never_acknowledged": {func(_ *check.Evidence, t *check.Thread) {
 			lost := told(9, "message:q3", check.Customer)
-			lost.Accepted, lost.Copies = check.Place{}, 0
+			lost.Accepted, lost.Acked, lost.Copies = check.Place{}, 0, 0
 			t.Told = append(t.Told, lost)
 		}, nil},
 		"older_one_delivered_late": {func(_ *check.Evidence, t *check.Thread) {

@@ -58,10 +58,11 @@ type Answers struct {
 	Late    int
 }
 
-// AckBudget is how long a refusal may take: Meta hangs up after 5 s.
+// AckBudget is how long a refusal may take: the 4 s that Usher allows itself, and
+// what a busy machine adds to them. Meta hangs up after 5 s.
 //
 // https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks
-const AckBudget = 4 * time.Second
+const AckBudget = 4500 * time.Millisecond
 
 // Fence is what is known of replicas that lost a partition.
 type Fence struct {
@@ -93,10 +94,11 @@ type Thread struct {
 	Calls []Call
 }
 
-// Place is a position in Meta's ledger; the zero value is nowhere.
+// Place is where an event stands among all that was delivered; the zero value is
+// nowhere.
 type Place struct {
-	Seq   int64 // of the entry
-	Index int   // within a delivery's body
+	Seq   int64 // of the delivery, when it began
+	Index int   // within its body
 }
 
 // Before tells whether p is an earlier place.
@@ -109,6 +111,7 @@ type Told struct {
 	At       time.Time // Meta's time
 	First    Place     // where it was first offered
 	Accepted Place     // where it was first acknowledged; zero = never
+	Acked    int64     // when it was acknowledged, in the order of [Call.Seq]
 	Copies   int       // how often it was acknowledged
 	Want     Want      // what must come of it
 	Text     string    // what each message must contain, where Want is Answer
@@ -142,8 +145,8 @@ type Call struct {
 	Effect string // from its metadata; "" where it had none
 	Text   string
 	At     time.Time
-	Seq    int64
-	Sent   bool // else it was refused
+	Seq    int64 // orders calls and deliveries
+	Sent   bool  // else it was refused
 	// EchoID is the event that tells of it, see [Told.ID].
 	EchoID string
 }

@@ -136,7 +136,7 @@ func (j *judge) accepted(s *story) {
 			j.lost(true)
 			continue
 		}
-		j.g[g1].expect(t.Want != Answer || s.answers(t.ID), "%s: %s was decided without an answer", s.Name, t.ID)
+		j.g[g1].expect(t.Want != Answer || s.answers(t.ID), "%s: %s was decided without an answer: %q", s.Name, t.ID, s.History[lines[len(lines)-1]].Notes)
 		twice := false
 		for id := t.ID; len(s.lines[id]) > 0; id += "!" {
 			twice = twice || len(s.lines[id]) > 1
@@ -239,8 +239,8 @@ func (j *judge) copies(s *story, id string, f *effect) {
 		}
 		j.f.Duplicates++
 		told := slices.ContainsFunc(f.sends[:i], func(before Call) bool {
-			at := s.acceptedAt(before.EchoID)
-			return at != (Place{}) && at.Seq < c.Seq
+			at := s.acked(before.EchoID)
+			return at > 0 && at < c.Seq
 		})
 		j.g[g6].expect(!told, "%s: effect %s was sent again after its echo had come", s.Name, id)
 		if told {
@@ -249,13 +249,14 @@ func (j *judge) copies(s *story, id string, f *effect) {
 	}
 }
 
-func (s *story) acceptedAt(id string) Place {
+// acked returns when an event was acknowledged; 0 for never.
+func (s *story) acked(id string) int64 {
 	for _, t := range s.Told {
 		if t.ID == id {
-			return t.Accepted
+			return t.Acked
 		}
 	}
-	return Place{}
+	return 0
 }
 
 // inOrder judges the first copies of a thread's messages.

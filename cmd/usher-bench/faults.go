@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"usher/cmd/usher-bench/check"
+	"usher/handover"
+	"usher/messenger/simulator"
+	"usher/messenger/webhook"
+)
+
+// saboteur carries out faults.
+type saboteur struct {
+	*stage
+
+	fleetSize int
+	away      chan struct{} // a place for each replica that may be away at a time
+	replicas  []sync.Mutex  // each has one fault at a time
+	redisBusy sync.Mutex
+	metaBusy  map[string]*sync.Mutex // by kind
+
+	mu      sync.Mutex
+	counts  map[string]int
+	excused []check.Span
+	bad     int // events that must be set aside
+	probes  int
+	opened  int // and probes that changed something
+}
+
+func newSaboteur(s *stage, replicas int) *saboteur {
+	return &saboteur{
+		stage: s, fleetSize: replicas, away: make(chan struct{}, max(replicas-1, 1)), replicas: make([]sync.Mutex, replicas),
+		metaBusy: map[string]*sync.Mutex{"graph slow": {}, "echoes lost": {}, "webhooks doubled": {}, "webhooks shuffled": {}, "webhooks in a burst": {}},
+		counts:   map[string]int{},
+	}
+}
+
+// commit does what a fault says, and returns when it is over. An end of ctx ends
+// it sooner.
+func (s *saboteur) commit(ctx context.Context, f fault) error {
+	began := now()
+	var err error
+	excuse := time.Duration(0) // how long it is felt after its end
+	switch f.Kind {
+	case "replica killed", "replica frozen", "replica paused", "replica stopped":
+		err, excuse = s.hitReplica(ctx, f), s.times.Lease+2*s.renew
+	case "rolling restart":
+		for n := range s.fleetSize {
+			err = errors.Join(err, s.hitReplica(ctx, fault{Kind: "replica stopped", Target: n}))
+		}
+		excuse = s.times.Lease
+	case "graph throttles", "graph fails", "graph loses answers", "graph hangs after success", "graph cut":
+		s.hitGraph(f)
+	case "graph slow", "echoes lost", "webhooks doubled", "webhooks shuffled", "webhooks in a burst":
+		s.hitMeta(ctx, f)
+	default:
+		s.redisBusy.Lock()
+		began = now()
+		err, excuse = s.hitRedis(ctx, f), s.times.Lease+time.Second
+		s.redisBusy.Unlock()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts[f.Kind]++
+	if excuse > 0 {
+		s.excused = append(s.excused, check.Span{From: began, To: now().Add(excuse)})
+	}
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%s: %w", f.Kind, err)
+	}
+	return nil
+}
+
+func (s *saboteur) hitReplica(ctx context.Context, f fault) error {
+	n := f.Target % s.fleetSize
+	s.replicas[n].Lock()
+	defer s.replicas[n].Unlock()
+	s.away <- struct{}{}
+	defer func() { <-s.away }()
+	r := s.fleet.replica(n)
+	var err error
+	switch f.Kind {
+	case "replica killed":
+		err = r.kill()
+		pause(ctx, f.For)
+	case "replica stopped":
+		err = s.fleet.stop(r, 2*s.times.StopTimeout)
+		pause(ctx, f.For)
+	default:
+		err = s.fleet.freeze(r)
+		pause(ctx, f.For)
+		err = errors.Join(err, s.fleet.thaw(r))
+	}
+	return errors.Join(err, s.fleet.ensure(ctx, n))
+}
+
+// hitGraph lets the next calls go wrong.
+func (s *saboteur) hitGraph(f fault) {
+	wrong := simulator.Failure{Times: f.Size}
+	switch f.Kind {
+	case "graph throttles":
+		wrong.Code, wrong.Header = 613, http.Header{"Retry-After": {"1"}}
+	case "graph fails":
+		wrong.Status, wrong.Code = http.StatusInternalServerError, 2
+	case "graph loses answers":
+		wrong.After = true
+	case "graph hangs after success":
+		wrong.After, wrong.Delay = true, s.times.CallTimeout+s.times.CallTimeout/2
+	case "graph cut":
+		s.graph.cut()
+		return
+	}
+	s.meta.FailNext("", wrong)
+}
+
+// hitMeta changes how Meta behaves, for a while.
+func (s *saboteur) hitMeta(ctx context.Context, f fault) {
+	busy := s.metaBusy[f.Kind]
+	busy.Lock()
+	defer busy.Unlock()
+	switch f.Kind {
+	case "graph slow":
+		s.meta.Latency(func(edge string) time.Duration {
+			if edge == simulator.EdgeWebhook {
+				return 0
+			}
+			return time.Duration(f.Size) * time.Millisecond
+		})
+		pause(ctx, f.For)
+		s.meta.Latency(nil)
+	case "echoes lost":
+		s.meta.DropEchoes(float64(f.Size) / 100)
+		pause(ctx, f.For)
+		s.meta.DropEchoes(0)
+	case "webhooks doubled":
+		s.meta.DuplicateDeliveries(f.Size)
+		pause(ctx, f.For)
+		s.meta.DuplicateDeliveries(0)
+	case "webhooks shuffled":
+		s.witness.shuffling(true)
+		s.meta.HoldDeliveries() // something must wait to be shuffled
+		s.meta.Reorder(true)
+		pause(ctx, f.For)
+		s.meta.ReleaseDeliveries(0)
+		pause(ctx, f.For)
+		s.meta.Reorder(false)
+		s.witness.shuffling(false)
+	case "webhooks in a burst":
+		s.meta.HoldDeliveries()
+		pause(ctx, f.For)
+		s.meta.ReleaseDeliveries(0)
+	}
+}
+
+func (s *saboteur) hitRedis(ctx context.Context, f fault) error {
+	node := s.redis.nodes[f.Target%len(s.redis.nodes)]
+	lasting := func(t trouble) error {
+		node.proxy.set(t)
+		pause(ctx, f.For)
+		node.proxy.set(trouble{})
+		return nil
+	}
+	switch f.Kind {
+	case "redis slow":
+		return lasting(trouble{latency: time.Duration(f.Size) * time.Millisecond})
+	case "redis unreachable":
+		return lasting(trouble{refuse: true})
+	case "redis replies swallowed":
+		return lasting(trouble{swallow: true})
+	case "redis stalled":
+		return lasting(trouble{stall: true})
+	case "redis cut":
+		node.proxy.cut()
+		return nil
+	case "redis killed":
+		return s.redis.restart(ctx, node, syscall.SIGKILL, f.For)
+	case "redis restarted":
+		return s.redis.restart(ctx, node, syscall.SIGTERM, f.For)
+	case "primary killed":
+		return s.redis.killPrimary(ctx, f.For)
+	case "failover":
+		return s.redis.failover(ctx)
+	case "slots moved":
+		return s.redis.moveSlots(ctx, f.Target, f.Size)
+	case "redis forgets scripts":
+		return s.redis.all(func(n *redisNode) error { return n.direct.ScriptFlush(ctx).Err() })
+	case "redis out of memory":
+		err := s.redis.all(func(n *redisNode) error { return n.direct.ConfigSet(ctx, "maxmemory", "1mb").Err() })
+		pause(ctx, f.For)
+		free := context.WithoutCancel(ctx)
+		return errors.Join(err, s.redis.all(func(n *redisNode) error { return n.direct.ConfigSet(free, "maxmemory", "0").Err() }))
+	}
+	return fmt.Errorf("%w %q", errKind, f.Kind)
+}
+
+var errKind = errors.New("unknown kind of fault")
+
+// offerBadEvent delivers an event that must be set aside: of a Page that Usher
+// does not answer for. It is repeated until it is acknowledged.
+func (s *saboteur) offerBadEvent(ctx context.Context) {
+	s.mu.Lock()
+	s.bad++
+	n := s.bad
+	s.mu.Unlock()
+	body := fmt.Appendf(nil, `{"object":"page","entry":[{"id":"1000000000000099","messaging":[{"sender":{"id":"8%015d"},"recipient":{"id":"1000000000000099"},"timestamp":%d,"message":{"mid":"m_bad_%d","text":"%s"}}]}]}`,
+		n, now().UnixMilli(), n, customersMark)
+	header := http.Header{"Content-Type": {"application/json"}, "X-Hub-Signature-256": {webhook.Sign([]byte(appSecret), body)}}
+	for {
+		if status, err := s.fleet.deliver(ctx, body, header); err == nil && status == http.StatusOK {
+			return
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+}
+
+// probeFence commits to every partition with a token that is nobody's, as who
+// lost it would: nothing may come of that.
+func (s *saboteur) probeFence(ctx context.Context) {
+	for p := range partitions {
+		seq, err := s.redis.client.HGet(ctx, fmt.Sprintf("usher:{p%d}:meta", p), "seq").Int64()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			continue // no probe without Redis
+		}
+		_, err = s.store.Commit(ctx, handover.Commit{Lease: handover.Lease{Partition: p, Token: "outdated", Seq: seq}})
+		s.mu.Lock()
+		switch {
+		case errors.Is(err, handover.ErrLeaseLost):
+			s.probes++
+		case err == nil:
+			s.probes++
+			s.opened++
+		}
+		s.mu.Unlock()
+	}
+}

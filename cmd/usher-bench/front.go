@@ -1,0 +1,339 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"usher/cmd/usher-bench/check"
+)
+
+// fleet are the replicas of Usher behind one address, and what they logged.
+type fleet struct {
+	path, dir string // of the program; of its settings
+	env       []string
+	client    *http.Client
+	witness   *witness
+	secrets   []string // no line of log may hold one
+
+	mu       sync.Mutex
+	replicas []*replica // by number; nil where none was started yet
+	turn     int
+	evidence fleetEvidence
+}
+
+// fleetEvidence is what is seen of replicas from outside.
+type fleetEvidence struct {
+	answers  check.Answers
+	stops    []check.Stop
+	starts   []check.Start
+	lines    int
+	leaks    []string
+	panics   []string
+	lost     int // "Partition lost"
+	reloaded int
+	warnings map[string]int // and errors, by message
+	last     string         // line of log
+}
+
+// replica is `usher serve` in a process of its own.
+type replica struct {
+	*child
+
+	number  int
+	webhook string // its address
+	private string
+
+	reach     context.Context //nolint:containedctx // ends when the load balancer gives the replica up
+	lose      context.CancelFunc
+	disturbed int // how often it was stopped or woken
+	frozen    bool
+}
+
+// addresses are where a replica serves.
+type addresses struct{ public, private string }
+
+func newFleet(path, dir string, w *witness, secrets ...string) *fleet {
+	f := &fleet{
+		path: path, dir: dir, witness: w, secrets: secrets,
+		client:   &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		evidence: fleetEvidence{warnings: map[string]int{}},
+	}
+	for _, pair := range os.Environ() { //nolint:forbidigo // less what would change the settings
+		if !strings.HasPrefix(pair, "USHER_") {
+			f.env = append(f.env, pair)
+		}
+	}
+	return f
+}
+
+// launch starts replica number and waits until it serves, or ends.
+func (f *fleet) launch(ctx context.Context, number int) error {
+	up := make(chan addresses, 1)
+	r := &replica{number: number}
+	c, err := start(fmt.Sprintf("replica %d", number), f.env, func(line string) { f.reads(line, up) },
+		f.path, "serve", "--config", filepath.Join(f.dir, "usher.yaml"))
+	if err != nil {
+		return err
+	}
+	r.child = c
+	timeout := time.NewTimer(startWithin)
+	defer timeout.Stop()
+	select {
+	case at := <-up:
+		r.webhook, r.private = "http://"+at.public+"/webhook", "http://"+at.private
+	case <-c.ended:
+		return nil // Redis may be down just now; who keeps the fleet up tries again
+	case <-timeout.C:
+		return errors.Join(fmt.Errorf("%s: %w", c.name, errTimeout), c.kill())
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), c.kill())
+	}
+	r.reach, r.lose = context.WithCancel(context.WithoutCancel(ctx))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.replicas) <= number {
+		f.replicas = append(f.replicas, nil)
+	}
+	f.replicas[number] = r
+	return nil
+}
+
+// ensure starts replica number until it serves.
+func (f *fleet) ensure(ctx context.Context, number int) error {
+	for ctx.Err() == nil {
+		if r := f.replica(number); r != nil && r.running() {
+			return nil
+		}
+		if err := f.launch(ctx, number); err != nil {
+			return err
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+	return ctx.Err()
+}
+
+func (f *fleet) replica(number int) *replica {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if number < len(f.replicas) {
+		return f.replicas[number]
+	}
+	return nil
+}
+
+// running counts the replicas that are there and not frozen.
+func (f *fleet) running() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.replicas {
+		if r != nil && r.running() && !r.frozen {
+			n++
+		}
+	}
+	return n
+}
+
+// reads notes what a line of log tells.
+func (f *fleet) reads(line string, up chan<- addresses) {
+	var l struct {
+		Level, Message, Listen string
+		PrivateListen          string `json:"private_listen"`
+	}
+	_ = json.Unmarshal([]byte(line), &l) // a start's last words are plain text
+	if l.Message == "Usher is up" {
+		up <- addresses{l.Listen, l.PrivateListen}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := &f.evidence
+	e.lines++
+	e.last = line
+	for _, s := range f.secrets {
+		if strings.Contains(line, s) {
+			e.leaks = append(e.leaks, strings.ReplaceAll(line, s, "…"))
+			break
+		}
+	}
+	switch {
+	case strings.Contains(line, "panic"), strings.Contains(line, "DATA RACE"), strings.HasPrefix(line, "fatal error"):
+		e.panics = append(e.panics, line)
+	case strings.HasPrefix(l.Message, "Partition lost"):
+		e.lost++
+	case strings.HasPrefix(l.Message, "Store is at another step"):
+		e.reloaded++
+	}
+	if l.Level == "warn" || l.Level == "error" {
+		e.warnings[l.Message]++
+	}
+}
+
+// freeze stops a replica in the midst of what it does. A load balancer notices
+// after a while.
+func (f *fleet) freeze(r *replica) error {
+	f.disturb(r, true)
+	time.AfterFunc(noticed, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if r.frozen {
+			r.lose()
+		}
+	})
+	return r.signal(syscall.SIGSTOP)
+}
+
+// noticed is how long a load balancer takes to see that a replica is gone.
+const noticed = 200 * time.Millisecond
+
+func (f *fleet) thaw(r *replica) error {
+	err := r.signal(syscall.SIGCONT)
+	f.disturb(r, false)
+	return err
+}
+
+func (f *fleet) disturb(r *replica, frozen bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r.frozen = frozen
+	r.disturbed++
+	if !frozen && r.reach.Err() != nil {
+		r.reach, r.lose = context.WithCancel(context.WithoutCancel(r.reach))
+	}
+}
+
+// stop is what an orchestrator does.
+func (f *fleet) stop(r *replica, patience time.Duration) error {
+	took, err := r.terminate(patience)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.evidence.stops = append(f.evidence.stops, check.Stop{Replica: r.name, Took: took, Code: r.code})
+	return nil
+}
+
+// startWrong starts Usher with a setting that it must refuse.
+func (f *fleet) startWrong(ctx context.Context, settings string) error {
+	file := filepath.Join(f.dir, "wrong.yaml")
+	if err := os.WriteFile(file, []byte(strings.Replace(settings, "listen:", "listenn:", 1)), 0o600); err != nil {
+		return err
+	}
+	var said strings.Builder
+	c, err := start("a wrong start", f.env, func(line string) { said.WriteString(line) }, f.path, "serve", "--config", file)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-c.ended:
+	case <-ctx.Done():
+		return c.kill()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.evidence.starts = append(f.evidence.starts, check.Start{Code: c.code, Place: strings.Contains(said.String(), "wrong.yaml:1:")})
+	return nil
+}
+
+// ServeHTTP hands a delivery to one replica, as a load balancer does. It does not
+// try another one: that is Meta's business.
+func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, "body", http.StatusBadRequest)
+		return
+	}
+	at := f.witness.seq.Add(1)
+	status, err := f.deliver(r.Context(), body, r.Header)
+	err = errors.Join(err, f.witness.delivered(at, body, err == nil && status == http.StatusOK))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.WriteHeader(status)
+}
+
+var errNobody = errors.New("no replica is up")
+
+// deliver posts a body to the replica whose turn it is.
+func (f *fleet) deliver(ctx context.Context, body []byte, header http.Header) (status int, err error) {
+	f.mu.Lock()
+	var to *replica
+	for range f.replicas {
+		f.turn++
+		if r := f.replicas[f.turn%len(f.replicas)]; r != nil && r.running() && r.reach.Err() == nil {
+			to = r
+			break
+		}
+	}
+	if to == nil {
+		f.mu.Unlock()
+		return 0, errNobody
+	}
+	reach, disturbed := to.reach, to.disturbed
+	f.mu.Unlock()
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(reach, cancel)()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.webhook, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header = header.Clone()
+	began := now()
+	res, err := f.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	_, _ = io.Copy(io.Discard, res.Body) // its status says all
+	_ = res.Body.Close()
+	took := now().Sub(began)
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := &f.evidence.answers
+	switch {
+	case to.disturbed != disturbed: // it was not there to answer
+	case res.StatusCode == http.StatusOK:
+		a.OK++
+	default:
+		a.Refused++
+		a.Slowest = max(a.Slowest, took)
+		if took > check.AckBudget {
+			a.Late++
+		}
+	}
+	return res.StatusCode, nil
+}
+
+func (f *fleet) lastLine() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.evidence.last
+}
+
+// close ends all replicas.
+func (f *fleet) close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var errs []error
+	for _, r := range f.replicas {
+		if r != nil {
+			r.lose()
+			errs = append(errs, r.kill())
+		}
+	}
+	f.client.CloseIdleConnections()
+	return errors.Join(errs...)
+}
