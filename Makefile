@@ -10,7 +10,7 @@ export GOTOOLCHAIN = local
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build ./bin/usher
@@ -21,7 +21,7 @@ demo: ## the page to play customer and agent on; no Facebook account, no Redis
 	$(GO) run ./cmd/usher demo
 
 .PHONY: test
-test: redis ## every test, race detector on, on miniredis and on a real redis-server
+test: redis chromium ## every test, race detector on, on miniredis and on a real redis-server
 	$(GO) mod verify
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on -timeout 10m ./...
@@ -31,6 +31,17 @@ redis: # a redis-server on PATH, for the tests that want a real one
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
 	{ command -v apt-get >/dev/null && $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends redis-server; } || \
 	echo "no redis-server on PATH: its tests are skipped"
+
+.PHONY: chromium
+chromium: # a Chromium on PATH, for the tests of the demo's page
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ command -v apt-get >/dev/null && $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium; } || \
+	echo "no Chromium on PATH: its tests are skipped"
+
+.PHONY: screenshots
+screenshots: chromium ## pictures of the demo's page, into docs/images
+	@mkdir -p docs/images
+	DEMO_SCREENSHOTS=$(CURDIR)/docs/images $(GO) test ./cmd/usher -count=1 -run '^TestBrowser(Pictures|SituationsHold)$$'
 
 .PHONY: lint
 lint: ## the linters of .golangci.yml, and a tidy go.mod

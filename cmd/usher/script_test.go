@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"usher": main})
+	testscript.Main(tests{m}, map[string]func(){"usher": main})
 }
 
 // The command line behaves as testdata/script says, one behaviour a file.

@@ -102,8 +102,8 @@ export function composer(form, field, send) {
     const written = field.value;
     if (!written.trim()) return field.focus();
     field.value = '';
-    if (!(await send(written)) && !field.value) field.value = written; // it is not lost
     field.focus();
+    if (!(await send(written)) && !field.value.trim()) field.value = written; // it is not lost
   });
 }
 

@@ -16,10 +16,15 @@ export function open(psid) {
   seen(psid);
 }
 
+let opening = null; // whose badge is being taken away
+
 /** seen takes the badge away, if there is one. */
-function seen(psid) {
+async function seen(psid) {
   const chat = store.state.customers.find((c) => c.psid === psid)?.inbox;
-  if (chat && (chat.unread || chat.notified)) act('open', { psid });
+  if (opening === psid || !chat || !(chat.unread || chat.notified)) return;
+  opening = psid;
+  await act('open', { psid });
+  opening = null;
 }
 
 function snippet(c, page) {
@@ -36,11 +41,11 @@ function thread(c) {
     h('span', { class: 'row-marks' }, h('span', { class: 'bell', hidden: true }, icon('bell'), h('span', { class: 'sr' }, 'passed to people')), h('span', { class: 'badge', hidden: true }))));
 }
 
-/** badge shows a count, for those who see and those who do not. */
-function badge(el, n) {
-  text(el, n ? `${n} unread` : '');
-  attr(el, 'data-n', n > 99 ? '99+' : n);
-  el.hidden = !n;
+/** badge shows what is unread, or that something is new, for those who see and those who do not. */
+function badge(el, unread, fresh) {
+  text(el, unread ? `${unread} unread` : 'new');
+  attr(el, 'data-n', unread > 99 ? '99+' : unread || 'new');
+  el.hidden = !unread && !fresh;
 }
 
 function folder(name, chats, state) {
@@ -51,7 +56,7 @@ function folder(name, chats, state) {
     text(row.querySelector('.row-text'), snippet(c, state.page));
     text(row.querySelector('.row-when'), hm(at(c.phone.lines.at(-1).at)));
     row.querySelector('.bell').hidden = !c.inbox.notified;
-    badge(row.querySelector('.badge'), c.inbox.unread);
+    badge(row.querySelector('.badge'), c.inbox.unread, c.inbox.notified);
   });
   text(byId(`${name}-count`), String(chats.length));
   byId(`${name}-empty`).hidden = chats.length > 0;
@@ -65,7 +70,7 @@ function show(state) {
   text(byId('main-empty'), written.length ? 'Nothing here: the bot has them all.' : 'Nothing here.');
   const ringing = written.filter((c) => c.inbox.notified);
   text(byId('ring'), ringing.length ? `${ringing.map(called).join(', ')} ${ringing.length > 1 ? 'wait' : 'waits'} for a person` : '');
-  badge(byId('views-badge'), written.reduce((n, c) => n + (c.inbox.unread || (c.inbox.notified ? 1 : 0)), 0));
+  badge(byId('views-badge'), written.reduce((n, c) => n + c.inbox.unread, 0), ringing.length > 0);
   conversation(state, written.find((c) => c.psid === store.opened));
 }
 
@@ -79,8 +84,11 @@ function conversation(state, c) {
   text(byId('with'), called(c));
   text(byId('control'), c.inbox.controls ? 'The inbox has control' : 'Not the inbox’s');
   attr(byId('control'), 'data-ours', c.inbox.controls);
-  byId('to-main').hidden = c.inbox.folder === 'main';
-  byId('to-done').hidden = c.inbox.folder !== 'main';
+  const [from, to] = c.inbox.folder === 'main' ? ['to-main', 'to-done'] : ['to-done', 'to-main'];
+  const pressed = document.activeElement === byId(from);
+  byId(from).hidden = true;
+  byId(to).hidden = false;
+  if (pressed) byId(to).focus(); // the button that was pressed has gone
   text(byId('agent-note'), c.inbox.controls ? '' : `${c.thread.owner_name} has control. A reply takes it.`);
   attr(byId('agent'), 'placeholder', `Reply to ${first(c)} as an agent`);
   messages(byId('inbox-lines'), c.phone.lines, {
@@ -94,14 +102,7 @@ export function startInbox() {
   composer(byId('inbox-form'), byId('agent'), (written) => { scroll.go(true); return act('agent', { psid: store.opened, text: written }); });
   byId('agent').addEventListener('focus', () => seen(store.opened));
   byId('inbox-thread').addEventListener('click', () => seen(store.opened));
-  byId('to-main').addEventListener('click', () => move('main', byId('to-done')));
-  byId('to-done').addEventListener('click', () => move('done', byId('to-main')));
+  byId('to-main').addEventListener('click', () => act('main', { psid: store.opened }));
+  byId('to-done').addEventListener('click', () => act('done', { psid: store.opened }));
   on('change', show);
-}
-
-/** move files the conversation; the button that was pressed goes, and the focus stays beside it. */
-async function move(what, other) {
-  const focused = document.activeElement;
-  await act(what, { psid: store.opened });
-  if (focused?.hidden) other.focus();
 }

@@ -20,8 +20,8 @@ function next(c) {
   const name = first(c);
   if (!c.phone.lines?.length) return `You are ${name}. Tap Get Started on the phone, or write hello.`;
   switch (c.thread.phase) {
-    case 'waiting': return `${name} waits and the inbox rings. Open her thread on the right, and reply as an agent.`;
-    case 'human': return 'People talk, and the bot is silent. Now press Move to done, or tap Back to bot on the phone.';
+    case 'waiting': return `${name} waits and the inbox rings. Open her thread in the inbox, and reply as an agent.`;
+    case 'human': return 'People talk, the bot is silent. Press Move to done, or tap Back to bot.';
     case 'solved': return `An agent was done with ${name}. Write again as her, or put the clock forward.`;
     default:
       return c.thread.episode ? 'The bot is back: that was a handover. Now try to break it, with the situations above.' : 'The bot has answered. Now tap Talk to a human on the phone.';
@@ -86,6 +86,10 @@ export function startMiddle() {
     localStorage.setItem('usher.hint', 'off');
     byId('usher').querySelector('.timeline-scroll').focus();
   });
+  const small = matchMedia('(width < 1180px)'); // as in style.css: there it stands above whatever part is shown
+  const place = () => (small.matches ? document.querySelector('main') : byId('relay')).before(hint);
+  small.addEventListener('change', place);
+  place();
   on('change', show);
   setInterval(tick, 1000);
 }

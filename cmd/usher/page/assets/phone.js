@@ -10,12 +10,10 @@ let showing = null; // whose thread
 
 const does = (what, written) => act(what, { psid: store.chosen, text: written });
 
-/** taps does what a tap on something does that may vanish by it, so the focus goes on to the text field. */
-async function taps(what, title, from) {
-  const focused = from.contains(document.activeElement);
+/** taps does what a tap does; its answer is looked at. */
+function taps(what, title) {
   scroll.go(true);
-  await does(what, title);
-  if (focused && !from.contains(document.activeElement)) byId('says').focus();
+  does(what, title);
 }
 
 function customers(state) {
@@ -29,10 +27,13 @@ function customers(state) {
     });
 }
 
+/** chips shows what can be tapped once. The focus goes on to the text field when they go. */
 function chips(el, titles, what) {
+  const held = el.contains(document.activeElement);
   list(el, titles.map((title, i) => ({ title, i })), ({ title, i }) => `${i} ${title}`,
-    ({ title }) => h('li', {}, h('button', { type: 'button', dir: 'auto', click: () => taps(what, title, el) }, title)));
+    ({ title }) => h('li', {}, h('button', { type: 'button', dir: 'auto', click: () => taps(what, title) }, title)));
   el.hidden = titles.length === 0;
+  if (held && !el.contains(document.activeElement)) byId('says').focus();
 }
 
 function show(state) {
@@ -58,13 +59,15 @@ function show(state) {
   const lines = phone.lines ?? [];
   messages(log, lines, {
     page: state.page, side: 'customer', today: now(), names: { customer: '', bot: 'Bot', human: 'Agent', other: 'Another app' },
-    tap: (title) => taps('button', title, log),
+    tap: (title) => taps('button', title),
   });
   byId('typing').hidden = !phone.typing;
   const last = lines.at(-1);
   chips(byId('chips'), last?.tappable ? (last.quick_replies ?? []).map((q) => q.title) : [], 'reply');
   byId('start').hidden = !(phone.get_started || phone.ice_breakers?.length);
+  const started = !phone.get_started && document.activeElement === byId('get-started');
   byId('get-started').hidden = !phone.get_started;
+  if (started) byId('says').focus();
   chips(byId('ice-breakers'), phone.ice_breakers ?? [], 'button');
 
   const menu = phone.menu ?? [];
@@ -88,7 +91,7 @@ export function startPhone() {
   for (const [name, mark] of Object.entries(reactions)) {
     byId('reactions').append(h('button', { type: 'button', 'aria-label': `React: ${name}`, title: name, click: () => { more.close(); does('reacts', name); } }, mark));
   }
-  byId('get-started').addEventListener('click', () => taps('start', '', byId('start')));
+  byId('get-started').addEventListener('click', () => taps('start'));
   byId('customer-form').addEventListener('submit', async (e) => {
     e.preventDefault();
     const field = byId('customer-name');

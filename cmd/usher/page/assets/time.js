@@ -12,10 +12,11 @@ export const date = (ms) => day.format(ms);
 /** daytime is hm, with the day where it is not today's. */
 export const daytime = (ms, today) => (date(ms) === date(today) ? hm(ms) : `${date(ms)}, ${hm(ms)}`);
 
-/** span is a duration with its two greatest units: 1 d 3 h, 11 h 59 min, 4 min 30 s, 42 s. */
+/** span is a duration with its two greatest units: 3 d 4 h, 24 h, 11 h 59 min, 4 min 30 s, 42 s. */
 export function span(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
-  const units = [[Math.floor(s / 86400), 'd'], [Math.floor(s / 3600) % 24, 'h'], [Math.floor(s / 60) % 60, 'min'], [s % 60, 's']];
+  const days = s < 2 * 86400 ? 0 : Math.floor(s / 86400);
+  const units = [[days, 'd'], [Math.floor(s / 3600) - 24 * days, 'h'], [Math.floor(s / 60) % 60, 'min'], [s % 60, 's']];
   const from = units.findIndex(([n]) => n > 0);
   if (from < 0) return '0 s';
   return units.slice(from, from + 2).filter(([n]) => n > 0).map(([n, unit]) => `${n} ${unit}`).join(' ');
