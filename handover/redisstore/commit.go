@@ -53,7 +53,7 @@ func (s *Store) commit(ctx context.Context, c handover.Commit) (done handover.Co
 		s.refused.Add(1)
 		return done, handover.ErrLeaseLost
 	case len(reply) == 2 && reply[0] == "stale":
-		return done, fmt.Errorf("%w: it has seen %s commits, its owner %d", handover.ErrStale, reply[1], c.Lease.Seq)
+		return done, fmt.Errorf("%w: it has seen %s commits, its owner %d; with as many, what was read is not there", handover.ErrStale, reply[1], c.Lease.Seq)
 	case len(reply) == 3 && reply[0] == "done":
 		done.Seq, done.Left = c.Lease.Seq+1, reply[2] == "1"
 		done.Known, err = known(c.Put, reply[1])

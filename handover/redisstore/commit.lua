@@ -49,6 +49,12 @@ if seq ~= ARGV[2] then
   return { 'stale', seq }
 end
 
+-- What was read must still be there. A failover may have lost it, and with it that
+-- it was ever offered: it comes again, and would be decided twice.
+if ARGV[5] ~= '' and #redis.call('XRANGE', stream, ARGV[5], ARGV[5]) == 0 then
+  return { 'stale', seq }
+end
+
 -- A script is not rolled back, so nothing may fail after the first write. A key
 -- of another type, which none of ours is, stops it here.
 redis.call('XLEN', stream)

@@ -114,6 +114,21 @@ func aStaleCommitIsRefused(t *testing.T, b *bench) {
 	wantEqual(t, "commits refused for the lease", b.Refused(), int64(0))
 }
 
+// The owner has read what a failover has lost: nobody was told that it was stored,
+// so that it is offered again, and must not have been decided by then.
+func whatIsNotThereIsNotConsumed(t *testing.T, b *bench) {
+	lease := b.acquire(t, 9, "owner")
+	b.append(t, threadIn(9, 0), "a")
+	c := b.everything(t, lease)
+	lost := c
+	lost.Cursor = strings.Split(c.Cursor, "-")[0] + "-7"
+	b.refuse(t, "a commit of an entry that is lost", lost, handover.ErrStale)
+	b.commit(t, &lease, c)
+	again := handover.Commit{Lease: lease, Cursor: c.Cursor}
+	b.refuse(t, "a commit of an entry that was consumed", again, handover.ErrStale)
+	wantEqual(t, "commits refused for the lease", b.Refused(), int64(0))
+}
+
 func oneOfManyCommits(t *testing.T, b *bench) {
 	lease := b.acquire(t, 7, "owner")
 	var applied, stale atomic.Int32

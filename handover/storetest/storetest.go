@@ -93,6 +93,7 @@ func Run(t *testing.T, open func(t *testing.T) (Store, Clock)) {
 		"a_commit_is_applied_whole":                aCommitIsAppliedWhole,
 		"a_zombie_is_refused_and_writes_nothing":   aZombieIsRefused,
 		"a_stale_commit_is_refused":                aStaleCommitIsRefused,
+		"what_is_not_there_is_not_consumed":        whatIsNotThereIsNotConsumed,
 		"one_of_many_commits":                      oneOfManyCommits,
 		"everything_may_be_repeated":               everythingMayBeRepeated,
 		"a_bad_cursor_is_refused":                  aBadCursorIsRefused,
