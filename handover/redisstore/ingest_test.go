@@ -218,11 +218,17 @@ func TestReplicated(t *testing.T) {
 			t.Errorf("Append() without replica = %v, want %v", err, redisstore.ErrNotReplicated)
 		}
 	}
+	if _, _, err := hasty.Acquire(t.Context(), 1, "one", time.Hour); !errors.Is(err, redisstore.ErrNotReplicated) {
+		t.Errorf("Acquire() without replica = %v, want %v", err, redisstore.ErrNotReplicated)
+	}
 	if err := hasty.Command(t.Context(), key, "x", []byte("{}")); !errors.Is(err, redisstore.ErrNotReplicated) {
 		t.Errorf("Command() without replica = %v, want %v", err, redisstore.ErrNotReplicated)
 	}
 
 	follow()
+	if _, held, err := patient.Acquire(t.Context(), 1, "two", time.Hour); !held || err != nil {
+		t.Errorf("Acquire() with a replica = %v, %v, want it, as the lease before was given back", held, err)
+	}
 	check(t, patient.Append(t.Context(), events))
 	for _, rdb := range []*redis.Client{primary, replica} {
 		if got := rdb.XLen(t.Context(), in).Val(); got != 3 {

@@ -40,14 +40,16 @@ var errReply = errors.New("unexpected reply of Redis")
 // newer version has written. A repeat with the same token succeeds, and prolongs
 // the lease.
 //
+// Where Options.Durability is Replicated a lease that too few replicas confirm is
+// given back, with [ErrNotReplicated].
+//
 // The random token is the fence: after a failover that lost the last acquisition
 // a counter might repeat, a random token cannot.
 func (s *Store) Acquire(ctx context.Context, p int, token string, ttl time.Duration) (lease handover.Lease, held bool, err error) {
 	if token == "" {
 		return lease, false, fmt.Errorf("acquire partition %d: %w: no token", p, handover.ErrLeaseLost)
 	}
-	part := &s.partitions[p]
-	reply, err := acquireScript.Run(ctx, s.rdb, []string{part.meta, part.scratch}, token, ttl.Milliseconds(), schema).StringSlice()
+	reply, unconfirmed, err := s.acquire(ctx, &s.partitions[p], token, ttl)
 	switch {
 	case err != nil:
 	case len(reply) == 1 && reply[0] == "held":
@@ -63,11 +65,44 @@ func (s *Store) Acquire(ctx context.Context, p int, token string, ttl time.Durat
 	default:
 		err = fmt.Errorf("%w: %q", errReply, reply)
 	}
+	if err == nil && unconfirmed != nil {
+		err = errors.Join(unconfirmed, s.Release(ctx, lease, lease.Clean)) // others may have it at once
+	}
 	if err != nil {
 		return handover.Lease{}, false, fmt.Errorf("acquire partition %d: %w", p, err)
 	}
 	s.tokens[p].Store(&token)
 	return lease, true, nil
+}
+
+// acquire runs acquire.lua. Where replicas must confirm what is accepted they must
+// confirm this as well, or a failover could give the partition to somebody else
+// while its owner trusts its lease; unconfirmed tells that too few did.
+func (s *Store) acquire(ctx context.Context, part *partition, token string, ttl time.Duration) (reply []string, unconfirmed, err error) {
+	run := func(on redis.Scripter) ([]string, error) {
+		return acquireScript.Run(ctx, on, []string{part.meta, part.scratch}, token, ttl.Milliseconds(), schema).StringSlice()
+	}
+	if s.Durability != Replicated {
+		reply, err = run(s.rdb)
+		return reply, nil, err
+	}
+	node, err := s.doors.find(ctx, part.meta)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn := node.Conn() // WAIT asks about the connection it runs on
+	defer func() { _ = conn.Close() }()
+	if reply, err = run(conn); err != nil {
+		if passing(err) {
+			err = errors.Join(err, s.pause(ctx, ingestPause))
+		}
+		return nil, nil, err
+	}
+	n, err := conn.Wait(ctx, s.Replicas, s.WaitTimeout).Result()
+	if n < int64(s.Replicas) {
+		unconfirmed = errors.Join(fmt.Errorf("%w: %d of %d within %v", ErrNotReplicated, n, s.Replicas, s.WaitTimeout), err)
+	}
+	return reply, unconfirmed, nil
 }
 
 // Renew prolongs leases by ttl from now, all in one round trip. Lost are those
