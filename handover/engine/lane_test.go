@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"usher/handover/engine"
+	"usher/messenger"
+	"usher/messenger/graph"
 	"usher/messenger/simulator"
 )
 
@@ -437,3 +439,42 @@ func TestAgentSpeaksDuringAPause(t *testing.T) {
 }
 
 func (w *town) backlog() (entries, effects int64, err error) { return w.store.Backlog(w.t.Context()) }
+
+// Words whose echo comes while their handoff waits for its turn are not said again.
+func TestEchoDuringAPause(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		g := &recorder{owner: app}
+		w.serve(func(o *engine.Options) {
+			p := o.Pages[page]
+			p.Graph = g
+			o.Pages[page] = p
+		})
+		g.failNext(unknown(), &graph.Error{Edge: "messages", Status: 401, Code: 190})
+		accept := func(ev messenger.Event) {
+			ev.MID = messenger.MessageID("m_" + ev.Text)
+			ev.ID, ev.At = string(ev.Kind)+":"+string(ev.MID), time.Now()
+			if err := w.store.Append(t.Context(), []messenger.Event{ev}); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Second)
+		}
+		accept(from(ann, text("human")))
+		accept(from(bob, text("hours")))
+		pass(20 * time.Second) // until the echo is waited for no longer
+		_, _, pending, _, err := w.store.Thread(t.Context(), messenger.ThreadKey{Page: page, PSID: ann})
+		if err != nil || len(pending) != 1 {
+			t.Fatalf("%q are pending, %v, want the handoff", pending, err)
+		}
+		f, err := engine.UnmarshalPending(pending[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		accept(from(ann, messenger.Event{Kind: messenger.KindEcho, App: app, Metadata: "usher:" + f.ID, Text: "echo"}))
+		pass(5 * time.Minute)
+		said := count(g.log(), "send "+string(ann))
+		if passed := count(g.log(), "pass "); said != 1 || passed != 1 {
+			t.Errorf("calls = %q, want the words of the handoff once, and then the pass", g.log())
+		}
+	})
+}
