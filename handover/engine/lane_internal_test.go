@@ -23,7 +23,7 @@ type meter struct {
 	usage graph.Usage
 }
 
-func (m *meter) Ping(context.Context) error { return nil }
+func (*meter) Ping(context.Context) error { return nil }
 
 func (m *meter) Usage() graph.Usage { return m.usage }
 
@@ -31,6 +31,7 @@ func (m *meter) Usage() graph.Usage { return m.usage }
 type track struct {
 	*lane
 
+	t     *testing.T
 	meter *meter
 	log   strings.Builder
 
@@ -40,15 +41,15 @@ type track struct {
 
 // inLane runs a test in virtual time with a lane for 10 words a second, and 3 calls
 // at once.
-func inLane(t *testing.T, test func(*testing.T, *track)) {
+func inLane(t *testing.T, test func(*track)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &track{meter: &meter{}}
+		r := &track{t: t, meter: &meter{}}
 		e := &Engine{Options: Options{Now: time.Now, Log: zerolog.New(&r.log), CallTimeout: time.Second, SendRate: 10, Parallel: 3}}
 		r.lane = e.newLane("1", r.meter)
 		ctx, cancel := context.WithCancel(t.Context())
 		r.run(ctx)
-		test(t, r)
+		test(r)
 		cancel()
 		r.stop()
 	})
@@ -69,25 +70,25 @@ func (r *track) join(name string, c call, end <-chan struct{}) *place {
 	return pl
 }
 
-func (r *track) want(t *testing.T, when string, want ...string) {
-	t.Helper()
+func (r *track) want(when string, want ...string) {
+	r.t.Helper()
 	synctest.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !slices.Equal(r.began, want) {
-		t.Errorf("%s these began: %q, want %q", when, r.began, want)
+		r.t.Errorf("%s these began: %q, want %q", when, r.began, want)
 	}
 	r.began = nil
 }
 
 func TestLaneBeginsNoMoreAtOnceThanItMay(t *testing.T) {
 	t.Parallel()
-	inLane(t, func(t *testing.T, r *track) {
+	inLane(t, func(r *track) {
 		end := make(chan struct{})
 		for range 3 {
 			r.join("early", callSaid, end)
 		}
-		r.want(t, "with room for three", "early", "early", "early")
+		r.want("with room for three", "early", "early", "early")
 		gone := r.join("recalled", callTake, nil)
 		r.join("words", callSay, nil)
 		r.join("profile", callReadProfile, nil)
@@ -98,9 +99,9 @@ func TestLaneBeginsNoMoreAtOnceThanItMay(t *testing.T) {
 		if !r.recall(gone) || r.recall(gone) {
 			t.Error("recall() does not tell once that the call had not begun")
 		}
-		r.want(t, "with no room")
+		r.want("with no room")
 		end <- struct{}{}
-		r.want(t, "with room for one after the other", "take", "words", "profile")
+		r.want("with room for one after the other", "take", "words", "profile")
 		close(end)
 		if pl := r.join("last", callPass, nil); r.recall(pl) {
 			t.Error("recall() takes back what has begun")
@@ -124,7 +125,7 @@ func TestLaneSlowsDownAsTheAllowanceRunsOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inLane(t, func(t *testing.T, r *track) {
+			inLane(t, func(r *track) {
 				r.meter.usage = tt.usage
 				if tt.usage.At.IsZero() && tt.usage.Percent > 0 {
 					r.meter.usage.At = time.Now()
@@ -152,7 +153,7 @@ func TestLaneSlowsDownAsTheAllowanceRunsOut(t *testing.T) {
 // It stays slow until the allowance has recovered, and tells of both ends once.
 func TestLaneTellsOfSlownessOnce(t *testing.T) {
 	t.Parallel()
-	inLane(t, func(t *testing.T, r *track) {
+	inLane(t, func(r *track) {
 		for _, percent := range []float64{70, 81, 79, 81, 76, 74, 79} {
 			r.meter.usage = graph.Usage{Percent: percent, At: time.Now()}
 			r.saw(nil, true, false)
@@ -168,7 +169,7 @@ func TestLaneTellsOfSlownessOnce(t *testing.T) {
 // before does not stop it again.
 func TestSpentAllowance(t *testing.T) {
 	t.Parallel()
-	inLane(t, func(t *testing.T, r *track) {
+	inLane(t, func(r *track) {
 		r.meter.usage = graph.Usage{Percent: 100, At: time.Now(), PauseUntil: time.Now().Add(7 * time.Minute)}
 		if p := r.saw(nil, true, false); p.Left != 7*time.Minute || !strings.Contains(p.Why, "100 %") {
 			t.Errorf("saw() = %+v, want seven minutes for all", p)
@@ -178,9 +179,9 @@ func TestSpentAllowance(t *testing.T) {
 		}
 		r.join("trial", callSaid, nil)
 		time.Sleep(7*time.Minute - time.Second)
-		r.want(t, "within seven minutes")
+		r.want("within seven minutes")
 		time.Sleep(2 * time.Second)
-		r.want(t, "after seven minutes", "trial")
+		r.want("after seven minutes", "trial")
 		if p := r.saw(nil, true, true); p.Left != 0 || r.status().State != Open {
 			t.Errorf("saw() = %+v, and status() = %+v, want it open: nothing new is told", p, r.status())
 		}
@@ -191,7 +192,7 @@ func TestSpentAllowance(t *testing.T) {
 func TestWhatBeganBefore(t *testing.T) {
 	t.Parallel()
 	limit := &graph.Error{Edge: "messages", Status: 400, Code: 613}
-	inLane(t, func(t *testing.T, r *track) {
+	inLane(t, func(r *track) {
 		first := r.saw(limit, true, false)
 		for range 10 {
 			if p := r.saw(limit, true, false); p.Left != 0 {
@@ -199,7 +200,7 @@ func TestWhatBeganBefore(t *testing.T) {
 			}
 		}
 		r.saw(nil, true, false)
-		if s := r.status(); s.State != Limited || s.Until.Sub(time.Now()) != first.Left {
+		if s := r.status(); s.State != Limited || time.Until(s.Until) != first.Left {
 			t.Errorf("status() = %+v, want it limited for %v still", s, first.Left)
 		}
 		r.saw(&graph.Error{Edge: "messages", Status: 401, Code: 190}, true, false)
@@ -207,7 +208,7 @@ func TestWhatBeganBefore(t *testing.T) {
 			t.Errorf("status() = %+v, want the worse", s)
 		}
 		r.heed(handover.Pause{Left: time.Hour, Why: "another"})
-		if s := r.status(); s.State != Suspended || s.Until.Sub(time.Now()) != time.Hour {
+		if s := r.status(); s.State != Suspended || time.Until(s.Until) != time.Hour {
 			t.Errorf("status() = %+v, want it suspended, and nothing tried for an hour", s)
 		}
 	})
@@ -218,7 +219,7 @@ func TestWhatBeganBefore(t *testing.T) {
 func TestRowOfCallsThatNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	lost := &graph.Error{Edge: "messages", Status: 500, Code: 2}
-	inLane(t, func(t *testing.T, r *track) {
+	inLane(t, func(r *track) {
 		for range 2 {
 			for range unreachableAfter - 1 {
 				r.saw(lost, true, false)
@@ -245,24 +246,24 @@ func TestRowOfCallsThatNobodyAnswers(t *testing.T) {
 // rest. Nothing else begins meanwhile.
 func TestTrialOfWords(t *testing.T) {
 	t.Parallel()
-	inLane(t, func(t *testing.T, r *track) {
+	inLane(t, func(r *track) {
 		r.saw(&graph.Error{Edge: "messages", Status: 400, Code: 613, RetryAfter: time.Minute}, true, false)
 		time.Sleep(2 * time.Minute)
 		end := make(chan struct{})
 		r.join("take", callTake, end)
 		r.join("words", callSaid, end)
-		r.want(t, "after a minute", "take")
+		r.want("after a minute", "take")
 		r.saw(nil, false, true)
 		end <- struct{}{}
-		r.want(t, "after the take", "words")
+		r.want("after the take", "words")
 		r.join("more", callSaid, nil)
-		r.want(t, "during the words")
+		r.want("during the words")
 		if s := r.status(); s.State != Limited || !s.Until.IsZero() {
 			t.Errorf("status() = %+v, want it limited, and tried", s)
 		}
 		r.saw(nil, true, true)
 		end <- struct{}{}
-		r.want(t, "after the words", "more")
+		r.want("after the words", "more")
 	})
 }
 
@@ -295,4 +296,3 @@ func TestJudge(t *testing.T) {
 		t.Errorf("judge() waits %v, want what Meta says", got.wait)
 	}
 }
-

@@ -454,7 +454,7 @@ func TestEchoDuringAPause(t *testing.T) {
 		accept := func(ev messenger.Event) {
 			ev.MID = messenger.MessageID("m_" + ev.Text)
 			ev.ID, ev.At = string(ev.Kind)+":"+string(ev.MID), time.Now()
-			if err := w.store.Append(t.Context(), []messenger.Event{ev}); err != nil {
+			if err := w.store.Append(w.t.Context(), []messenger.Event{ev}); err != nil {
 				t.Fatal(err)
 			}
 			pass(time.Second)
@@ -462,7 +462,7 @@ func TestEchoDuringAPause(t *testing.T) {
 		accept(from(ann, text("human")))
 		accept(from(bob, text("hours")))
 		pass(20 * time.Second) // until the echo is waited for no longer
-		_, _, pending, _, err := w.store.Thread(t.Context(), messenger.ThreadKey{Page: page, PSID: ann})
+		_, _, pending, _, err := w.store.Thread(w.t.Context(), messenger.ThreadKey{Page: page, PSID: ann})
 		if err != nil || len(pending) != 1 {
 			t.Fatalf("%q are pending, %v, want the handoff", pending, err)
 		}
