@@ -169,9 +169,12 @@ func (t *turn) expire() {
 		for len(th.queue) > 0 {
 			f := th.queue[0]
 			why := t.tooLate(th, f)
-			s := t.step(th, "call", callID(f))
-			if why == "" || f.known || s.pg == nil || !t.p.recall(th) {
+			if why == "" || f.known || !t.p.recall(th) {
 				break
+			}
+			s := t.step(th, "call", callID(f))
+			if s.pg == nil {
+				break // its call ends at once
 			}
 			fine := t.protected(th, []byte(f.ID), func() {
 				s.line.Call, s.line.Attempt, s.line.Outcome = f.String(), f.Attempts, "expired: "+why
