@@ -157,6 +157,9 @@ func (n *names) rename(text string) string {
 	for name, id := range n.apps {
 		text = strings.ReplaceAll(text, string(id), name)
 	}
+	for name, id := range n.customers {
+		text = strings.ReplaceAll(text, string(id), name)
+	}
 	return text
 }
 
