@@ -54,7 +54,8 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-// shellLines returns the lines of the README's sh blocks.
+// shellLines returns the lines of a document's sh blocks; one that ends with \ goes
+// on in the next.
 func shellLines(md string) (lines []string) {
 	inside := false
 	for line := range strings.Lines(md) {
@@ -63,7 +64,11 @@ func shellLines(md string) (lines []string) {
 		case strings.HasPrefix(line, "```"):
 			inside = line == "```sh"
 		case inside && line != "":
-			lines = append(lines, line)
+			if n := len(lines); n > 0 && strings.HasSuffix(lines[n-1], "\\") {
+				lines[n-1] = strings.TrimSuffix(lines[n-1], "\\") + line
+			} else {
+				lines = append(lines, line)
+			}
 		}
 	}
 	return lines

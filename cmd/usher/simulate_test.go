@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	osexec "os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,17 +123,26 @@ func TestSimulateTyped(t *testing.T) {
 	defer bot.Close()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
-	out := &watched{stop: stop, signs: []string{"ann's thread: idle"}}
-	typed := "hello\n/agent Kim here\n/tap Yes\n/who\n/help\n/later 25h\n"
-	if code := run(ctx, []string{"simulate", "--listen", "127.0.0.1:0", "--webhook", bot.URL}, os.LookupEnv, strings.NewReader(typed), out, out); code != exitOK {
-		t.Fatalf("exit %d\n%s", code, out)
+	typed, typing := io.Pipe()
+	later := func() { // once what was typed has happened
+		go func() { _, _ = io.WriteString(typing, "/later 25h\n"); _ = typing.Close() }()
+	}
+	out := io.MultiWriter(
+		&watched{signs: []string{"ann's thread: inbox"}, stop: sync.OnceFunc(later)},
+		&watched{signs: []string{"ann's thread: idle"}, stop: stop},
+	)
+	seen := &watched{}
+	out = io.MultiWriter(out, seen)
+	go func() { _, _ = io.WriteString(typing, "hello\n/agent Kim here\n/tap Yes\n/who\n/help\n") }()
+	if code := run(ctx, []string{"simulate", "--listen", "127.0.0.1:0", "--webhook", bot.URL}, os.LookupEnv, typed, out, out); code != exitOK {
+		t.Fatalf("exit %d\n%s", code, seen)
 	}
 	for _, want := range []string{
 		"which returned the challenge", `ann says "hello"`, `to bot, messaging: message "hello"`, `agent replies "Kim here" (ann)`,
 		"ann's thread: inbox until ", `to bot, standby: echo of inbox "Kim here"`, "not on the phone", "controls Ann's thread until", "/later 12h",
 	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("does not say %q:\n%s", want, out)
+		if !strings.Contains(seen.String(), want) {
+			t.Errorf("does not say %q:\n%s", want, seen)
 		}
 	}
 }

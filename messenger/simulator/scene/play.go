@@ -129,6 +129,11 @@ func (st *Stage) begin(sc *Scene) {
 	st.meta.SetSettings(st.base)
 	st.meta.Heal()
 	st.meta.ReleaseDeliveries(max(1, st.opt.Page.Batch))
+	if st.names != nil {
+		for _, name := range st.names.order[1:] {
+			st.meta.OtherApp(st.names.app(name)).Listen(nil) // it was in another scene
+		}
+	}
 	inboxApp := st.opt.Page.Inbox
 	if inboxApp == "" {
 		inboxApp = messenger.PageInbox

@@ -164,6 +164,7 @@ func (n *names) rename(text string) string {
 }
 
 func refusal(code, subcode int, text string) string {
+	text, _, _ = strings.Cut(text, " The current time is ") // it is not the same each time
 	if subcode == 0 {
 		return fmt.Sprintf("%d: %s", code, text)
 	}
