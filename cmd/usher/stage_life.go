@@ -17,6 +17,7 @@ import (
 // killed as by kill -9: from that instant nothing that it does reaches Redis or
 // Meta, and what Meta delivers is cut off.
 type life struct {
+	rdb    *redis.Client
 	hook   http.Handler
 	meta   http.RoundTripper
 	onCall func(*http.Request) // told of each Graph call before it is made; nil for nobody
@@ -24,9 +25,11 @@ type life struct {
 	ran    chan struct{}       // closed when the engine has ended, with err
 	err    error
 
-	mu     sync.RWMutex // held for reading while Redis is called
-	dead   bool
-	killed chan struct{} // closed once it is
+	mu      sync.Mutex
+	idle    sync.Cond // calling is 0
+	calling int       // calls to Redis under way; one may need another, to connect
+	dead    bool
+	killed  chan struct{} // closed once it is
 }
 
 // errKilled is what a dead Usher gets for an answer: nothing is its own any more.
@@ -36,8 +39,9 @@ var errKilled = fmt.Errorf("killed: %w", handover.ErrLeaseLost)
 func (s *stage) begin() (_ *life, err error) {
 	rdb := redis.NewClient(&redis.Options{Addr: s.redis})
 	l := &life{
-		meta: s.meta.Client().Transport, onCall: s.observers.call, ran: make(chan struct{}), killed: make(chan struct{}),
+		rdb: rdb, meta: s.meta.Client().Transport, onCall: s.observers.call, ran: make(chan struct{}), killed: make(chan struct{}),
 	}
+	l.idle.L = &l.mu
 	rdb.AddHook(l)
 	defer func() {
 		if err != nil {
@@ -73,6 +77,9 @@ func (l *life) kill() {
 		l.dead = true
 		close(l.killed)
 	}
+	for l.calling > 0 {
+		l.idle.Wait()
+	}
 	l.mu.Unlock()
 	l.rest()
 }
@@ -89,8 +96,8 @@ func (l *life) stop() error {
 }
 
 func (l *life) alive() bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return !l.dead
 }
 
@@ -142,13 +149,25 @@ func (l *life) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 }
 
 func (l *life) whileAlive(cmds []redis.Cmder, do func() error) error {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if !l.dead {
-		return do()
+	l.mu.Lock()
+	dead := l.dead
+	if !dead {
+		l.calling++
 	}
-	for _, c := range cmds {
-		c.SetErr(errKilled)
+	l.mu.Unlock()
+	if dead {
+		for _, c := range cmds {
+			c.SetErr(errKilled)
+		}
+		return errKilled
 	}
-	return errKilled
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.calling--
+		if l.calling == 0 {
+			l.idle.Broadcast()
+		}
+	}()
+	return do()
 }

@@ -1,7 +1,17 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,16 +19,20 @@ import (
 	"usher/messenger"
 )
 
-// ann is the first customer.
-const ann messenger.PSID = "7000000000000001"
+// The customers of a new theatre.
+const (
+	ann  messenger.PSID = "7000000000000001"
+	omar messenger.PSID = "7000000000000002"
+)
 
-func newTheatre(t *testing.T, change func(*theatreOptions)) *theatre {
+// openTestTheatre opens a theatre that is closed when the test ends.
+func openTestTheatre(t *testing.T, change func(*theatreOptions)) *theatre {
 	t.Helper()
 	cfg, script, err := demoSettings()
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := theatreOptions{cfg: cfg, script: script, patience: 20 * time.Second}
+	o := theatreOptions{cfg: cfg, script: script, patience: 30 * time.Second}
 	if change != nil {
 		change(&o)
 	}
@@ -34,53 +48,191 @@ func newTheatre(t *testing.T, change func(*theatreOptions)) *theatre {
 	return th
 }
 
-// until waits for a state of the page.
-func (t *theatre) untilState(tb testing.TB, reached func(page.State) bool) page.State {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
-	defer cancel()
-	var after int64
-	for {
-		_, changed := t.Log(after, 0)
-		s, err := t.State(ctx)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if reached(s) {
-			return s
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			tb.Fatalf("not reached: %+v", s)
+// browser is a reader of the demo's page, and whoever acts on it.
+type browser struct {
+	t   *testing.T
+	url string
+
+	mu      sync.Mutex
+	state   page.State
+	entries []page.Entry
+	changed chan struct{}
+}
+
+// browse opens the page of a theatre.
+func browse(t *testing.T, th *theatre) *browser {
+	t.Helper()
+	h, err := page.New(th)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	t.Cleanup(func() { h.Close(); server.Close() })
+	b := &browser{t: t, url: server.URL, changed: make(chan struct{})}
+	ctx, leave := context.WithCancel(t.Context())
+	var reading sync.WaitGroup
+	t.Cleanup(func() { leave(); reading.Wait() })
+	reading.Go(func() { b.read(ctx, 0) })
+	return b
+}
+
+// read follows the events from one on, until ctx ends.
+func (b *browser) read(ctx context.Context, after int64) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/events", http.NoBody)
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	r.Header.Set("Last-Event-ID", strconv.FormatInt(after, 10))
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return // the test is over
+	}
+	defer func() { _ = res.Body.Close() }()
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 4<<20)
+	for event := ""; lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ": ")
+		switch name {
+		case "event":
+			event = value
+		case "data":
+			b.take(event, []byte(value))
 		}
 	}
 }
 
-func TestPlots(t *testing.T) {
-	t.Parallel()
-	for _, s := range situations() {
-		t.Run(s.id, func(t *testing.T) {
-			t.Parallel()
-			th := newTheatre(t, nil)
-			start := time.Now()
-			if err := th.Do(t.Context(), page.Act{Do: page.DoPlay, PSID: ann, Text: s.id}); err != nil {
-				t.Fatal(err)
-			}
-			got := th.untilState(t, func(s page.State) bool { return s.Playing == "" })
-			t.Log(time.Since(start))
-			for _, g := range got.Situations {
-				if g.ID == s.id && g.Verdict != "held" {
-					t.Errorf("%s: %s", g.Verdict, g.Proof)
-				}
-				if g.ID == s.id {
-					t.Log(g.Proof, got.Tally)
-				}
-			}
-			all, _ := th.Log(0, 1000)
-			for _, e := range all {
-				t.Logf("%s %-8s %-5s %s", e.At.Format("05.000"), e.Kind, e.Tone, e.Title)
-			}
-		})
+func (b *browser) take(event string, data []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var err error
+	if event == "state" {
+		b.state = page.State{}
+		err = json.Unmarshal(data, &b.state)
+	} else {
+		var e page.Entry
+		err = json.Unmarshal(data, &e)
+		b.entries = append(b.entries, e)
 	}
+	if err != nil {
+		b.t.Errorf("%s: %v in %s", event, err, data)
+	}
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// until waits for what the page shows.
+func (b *browser) until(what string, shown func(page.State) bool) page.State {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	defer cancel()
+	for {
+		b.mu.Lock()
+		state, changed := b.state, b.changed
+		b.mu.Unlock()
+		if len(state.Customers) > 0 && shown(state) {
+			return state
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			all, _ := json.Marshal(state)
+			b.t.Fatalf("not reached: %s\n%s\n%s", what, all, strings.Join(b.titles(""), "\n"))
+		}
+	}
+}
+
+// untilAnn waits for what the page shows of the first customer.
+func (b *browser) untilAnn(what string, shown func(page.Customer) bool) page.Customer {
+	b.t.Helper()
+	return b.until(what, func(s page.State) bool { return shown(s.Customers[0]) }).Customers[0]
+}
+
+// titles returns those of the entries of a kind, or of all.
+func (b *browser) titles(kind string) (all []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.entries {
+		if kind == "" || e.Kind == kind {
+			all = append(all, e.Title)
+		}
+	}
+	return all
+}
+
+// untilTold waits for an entry whose title has a text.
+func (b *browser) untilTold(kind, text string) page.Entry {
+	b.t.Helper()
+	var found page.Entry
+	b.until(kind+" "+text, func(page.State) bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		i := slices.IndexFunc(b.entries, func(e page.Entry) bool { return e.Kind == kind && strings.Contains(e.Title, text) })
+		if i >= 0 {
+			found = b.entries[i]
+		}
+		return i >= 0
+	})
+	return found
+}
+
+// try does an act and returns the status and the error for people.
+func (b *browser) try(do string, psid messenger.PSID, text string) (status int, refusal string) {
+	b.t.Helper()
+	body, err := json.Marshal(page.Act{Do: do, PSID: psid, Text: text})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.url+"/act", bytes.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return res.StatusCode, string(answer)
+}
+
+// act does an act that must be done.
+func (b *browser) act(do string, psid messenger.PSID, text string) {
+	b.t.Helper()
+	if status, refusal := b.try(do, psid, text); status != http.StatusNoContent {
+		b.t.Fatalf("%s %s %q: %d %s", do, psid, text, status, refusal)
+	}
+}
+
+// play plays a situation and returns what came of it.
+func (b *browser) play(id string, psid messenger.PSID) (found page.Situation) {
+	b.t.Helper()
+	ends := func() (n int) {
+		for _, title := range b.titles(kindWorld) {
+			if strings.HasPrefix(title, "Held: ") || strings.HasPrefix(title, "Broken: ") {
+				n++
+			}
+		}
+		return n
+	}
+	before := ends()
+	b.act(page.DoPlay, psid, id)
+	b.until("the verdict of "+id, func(s page.State) bool {
+		i := slices.IndexFunc(s.Situations, func(s page.Situation) bool { return s.ID == id })
+		found = s.Situations[i]
+		return ends() > before && s.Playing == "" && found.Verdict != ""
+	})
+	return found
+}
+
+// last returns the last line on a phone.
+func last(c page.Customer) (text string) {
+	if n := len(c.Phone.Lines); n > 0 {
+		return c.Phone.Lines[n-1].Text
+	}
+	return ""
 }

@@ -290,6 +290,9 @@ func (p *play) whole(ctx context.Context) error {
 	if open := p.stage.meta.Window(p.who.psid); open.After(p.stage.clock.now()) {
 		return nil
 	}
+	if err := p.tells(ctx, "First %s says hello", p.first()); err != nil {
+		return err
+	}
 	return p.says(ctx, "hello")
 }
 

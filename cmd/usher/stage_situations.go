@@ -57,7 +57,9 @@ func agentFirst(ctx context.Context, p *play) (r result, err error) {
 	s, err := p.state(ctx)
 	said, heard := m.said(), m.told(func(t simulator.Told) bool { return t.Kind == messenger.KindMessage && t.Channel == simulator.Standby })
 	return result{
-		held:  said == 0 && heard == 1 && s.Phase == handover.Human && s.Cause == handover.CauseAgentSpoke,
+		// Meta tells of the take first, where Usher had control.
+		held: said == 0 && heard == 1 && s.Phase == handover.Human &&
+			(s.Cause == handover.CauseAgentSpoke || s.Cause == handover.CauseControlTaken),
 		proof: fmt.Sprintf("%d message heard on standby, %d answers of the bot, the thread is with %s (%s)", heard, said, s.Phase, s.Cause),
 	}, err
 }
