@@ -60,7 +60,7 @@ func TestDemoLeavesNothing(t *testing.T) { //nolint:paralleltest // it counts go
 			if err != nil {
 				t.Fatal(err)
 			}
-			res, err := client.Do(r)
+			res, err := client.Do(r) //nolint:bodyclose // below, when the demo has ended
 			if err != nil {
 				t.Fatal(err)
 			}
