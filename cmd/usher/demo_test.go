@@ -114,7 +114,7 @@ func TestDemoPortIsTaken(t *testing.T) {
 // A reader that comes back gets what it lacks, and no more.
 func TestDemoStreamResumes(t *testing.T) {
 	t.Parallel()
-	b := browse(t, openTestTheatre(t, func(o *theatreOptions) { o.start = 1000 }))
+	b := browse(t, newTheatre(t, func(o *theatreOptions) { o.start = 1000 }))
 	b.act(page.DoSays, ann, "hello")
 	b.untilAnn("the greeting", func(c page.Customer) bool { return strings.HasPrefix(last(c), "Hello!") })
 	b.untilTold(kindWebhook, "echo on messaging → 200")
@@ -128,7 +128,7 @@ func TestDemoStreamResumes(t *testing.T) {
 	}
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	again := &browser{t: t, url: b.url, changed: make(chan struct{})}
+	again := &visitor{t: t, url: b.url, changed: make(chan struct{})}
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	defer leave()

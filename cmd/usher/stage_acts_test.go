@@ -18,7 +18,7 @@ import (
 // back.
 func TestDemoPagePlays(t *testing.T) {
 	t.Parallel()
-	b := browse(t, openTestTheatre(t, nil))
+	b := browse(t, newTheatre(t, nil))
 	s := b.until("the stage", func(s page.State) bool { return s.Up })
 	if len(s.Customers) != 3 || !s.Graph || !s.Webhooks || s.Done != "pass" || s.Playing != "" || len(s.Situations) != 6 ||
 		s.Page.ID != stagePage || s.Page.Name != "Corner Shop" || s.Page.App != stageApp || s.Page.Inbox != messenger.PageInbox {
@@ -102,7 +102,7 @@ func TestDemoPagePlays(t *testing.T) {
 // The clock, Graph, Done and the number of customers are the visitor's.
 func TestDemoPageWorld(t *testing.T) {
 	t.Parallel()
-	b := browse(t, openTestTheatre(t, nil))
+	b := browse(t, newTheatre(t, nil))
 	first := b.until("the stage", func(s page.State) bool { return s.Up })
 	b.act(page.DoCustomer, "", " Mia Chen ")
 	s := b.until("a new customer", func(s page.State) bool { return len(s.Customers) == 4 })
@@ -153,7 +153,7 @@ func TestDemoPageWorld(t *testing.T) {
 // Meta has to say meanwhile is refused, and comes again.
 func TestDemoKillIsSudden(t *testing.T) {
 	t.Parallel()
-	th := openTestTheatre(t, nil)
+	th := newTheatre(t, nil)
 	b := browse(t, th)
 	b.act(page.DoSays, ann, "hello")
 	b.untilAnn("the greeting", func(c page.Customer) bool { return strings.HasPrefix(last(c), "Hello!") })
@@ -226,7 +226,7 @@ func pingTwice(p redis.Pipeliner) error {
 // An app that fails for an hour is unsubscribed; who starts Usher again sets it up.
 func TestDemoRestartSubscribesAgain(t *testing.T) {
 	t.Parallel()
-	b := browse(t, openTestTheatre(t, nil))
+	b := browse(t, newTheatre(t, nil))
 	b.act(page.DoKill, "", "")
 	b.act(page.DoSays, ann, "hello")
 	b.untilTold(kindWebhook, "no answer")
@@ -242,7 +242,7 @@ func TestDemoRestartSubscribesAgain(t *testing.T) {
 // What cannot be done is refused with a word for people.
 func TestDemoRefusals(t *testing.T) {
 	t.Parallel()
-	th := openTestTheatre(t, nil)
+	th := newTheatre(t, nil)
 	b := browse(t, th)
 	tests := map[string]struct {
 		do     string

@@ -25,8 +25,8 @@ const (
 	omar messenger.PSID = "7000000000000002"
 )
 
-// openTestTheatre opens a theatre that is closed when the test ends.
-func openTestTheatre(t *testing.T, change func(*theatreOptions)) *theatre {
+// newTheatre opens a theatre that is closed when the test ends.
+func newTheatre(t *testing.T, change func(*theatreOptions)) *theatre {
 	t.Helper()
 	cfg, script, err := demoSettings()
 	if err != nil {
@@ -48,8 +48,8 @@ func openTestTheatre(t *testing.T, change func(*theatreOptions)) *theatre {
 	return th
 }
 
-// browser is a reader of the demo's page, and whoever acts on it.
-type browser struct {
+// visitor is a reader of the demo's page, and whoever acts on it.
+type visitor struct {
 	t   *testing.T
 	url string
 
@@ -60,7 +60,7 @@ type browser struct {
 }
 
 // browse opens the page of a theatre.
-func browse(t *testing.T, th *theatre) *browser {
+func browse(t *testing.T, th *theatre) *visitor {
 	t.Helper()
 	h, err := page.New(th)
 	if err != nil {
@@ -68,7 +68,7 @@ func browse(t *testing.T, th *theatre) *browser {
 	}
 	server := httptest.NewServer(h)
 	t.Cleanup(func() { h.Close(); server.Close() })
-	b := &browser{t: t, url: server.URL, changed: make(chan struct{})}
+	b := &visitor{t: t, url: server.URL, changed: make(chan struct{})}
 	ctx, leave := context.WithCancel(t.Context())
 	var reading sync.WaitGroup
 	t.Cleanup(func() { leave(); reading.Wait() })
@@ -77,7 +77,7 @@ func browse(t *testing.T, th *theatre) *browser {
 }
 
 // read follows the events from one on, until ctx ends.
-func (b *browser) read(ctx context.Context, after int64) {
+func (b *visitor) read(ctx context.Context, after int64) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/events", http.NoBody)
 	if err != nil {
 		b.t.Error(err)
@@ -102,7 +102,7 @@ func (b *browser) read(ctx context.Context, after int64) {
 	}
 }
 
-func (b *browser) take(event string, data []byte) {
+func (b *visitor) take(event string, data []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var err error
@@ -122,7 +122,7 @@ func (b *browser) take(event string, data []byte) {
 }
 
 // until waits for what the page shows.
-func (b *browser) until(what string, shown func(page.State) bool) page.State {
+func (b *visitor) until(what string, shown func(page.State) bool) page.State {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 	defer cancel()
@@ -143,13 +143,13 @@ func (b *browser) until(what string, shown func(page.State) bool) page.State {
 }
 
 // untilAnn waits for what the page shows of the first customer.
-func (b *browser) untilAnn(what string, shown func(page.Customer) bool) page.Customer {
+func (b *visitor) untilAnn(what string, shown func(page.Customer) bool) page.Customer {
 	b.t.Helper()
 	return b.until(what, func(s page.State) bool { return shown(s.Customers[0]) }).Customers[0]
 }
 
 // titles returns those of the entries of a kind, or of all.
-func (b *browser) titles(kind string) (all []string) {
+func (b *visitor) titles(kind string) (all []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, e := range b.entries {
@@ -161,7 +161,7 @@ func (b *browser) titles(kind string) (all []string) {
 }
 
 // untilTold waits for an entry whose title has a text.
-func (b *browser) untilTold(kind, text string) page.Entry {
+func (b *visitor) untilTold(kind, text string) page.Entry {
 	b.t.Helper()
 	var found page.Entry
 	b.until(kind+" "+text, func(page.State) bool {
@@ -177,7 +177,7 @@ func (b *browser) untilTold(kind, text string) page.Entry {
 }
 
 // try does an act and returns the status and the error for people.
-func (b *browser) try(do string, psid messenger.PSID, text string) (status int, refusal string) {
+func (b *visitor) try(do string, psid messenger.PSID, text string) (status int, refusal string) {
 	b.t.Helper()
 	body, err := json.Marshal(page.Act{Do: do, PSID: psid, Text: text})
 	if err != nil {
@@ -201,7 +201,7 @@ func (b *browser) try(do string, psid messenger.PSID, text string) (status int, 
 }
 
 // act does an act that must be done.
-func (b *browser) act(do string, psid messenger.PSID, text string) {
+func (b *visitor) act(do string, psid messenger.PSID, text string) {
 	b.t.Helper()
 	if status, refusal := b.try(do, psid, text); status != http.StatusNoContent {
 		b.t.Fatalf("%s %s %q: %d %s", do, psid, text, status, refusal)
@@ -209,7 +209,7 @@ func (b *browser) act(do string, psid messenger.PSID, text string) {
 }
 
 // play plays a situation and returns what came of it.
-func (b *browser) play(id string, psid messenger.PSID) (found page.Situation) {
+func (b *visitor) play(id string, psid messenger.PSID) (found page.Situation) {
 	b.t.Helper()
 	ends := func() (n int) {
 		for _, title := range b.titles(kindWorld) {

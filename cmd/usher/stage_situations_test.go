@@ -25,7 +25,7 @@ func TestSituationsAreHeld(t *testing.T) {
 	for _, s := range situations() {
 		t.Run(s.id, func(t *testing.T) {
 			t.Parallel()
-			b := browse(t, openTestTheatre(t, nil))
+			b := browse(t, newTheatre(t, nil))
 			for _, before := range []struct {
 				name string
 				do   func()
@@ -200,7 +200,7 @@ func TestBrokenUshersAreFoundOut(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := browse(t, openTestTheatre(t, tt.change))
+			b := browse(t, newTheatre(t, tt.change))
 			got := b.play(tt.play, ann)
 			if got.Verdict != "broken" || !strings.Contains(got.Proof, tt.proof) {
 				t.Errorf("%s: %s, want broken with %q\n%s", got.Verdict, got.Proof, tt.proof, strings.Join(b.titles(""), "\n"))
@@ -217,7 +217,7 @@ func TestBrokenUshersAreFoundOut(t *testing.T) {
 // itself or with everything.
 func TestSituationsCanBeBrokenOff(t *testing.T) {
 	t.Parallel()
-	b := browse(t, openTestTheatre(t, func(o *theatreOptions) { o.pause = time.Hour }))
+	b := browse(t, newTheatre(t, func(o *theatreOptions) { o.pause = time.Hour }))
 	b.act(page.DoStop, "", "") // nothing is played
 	b.act(page.DoPlay, ann, "graph_down")
 	s := b.until("a caption", func(s page.State) bool { return s.Playing == "graph_down" && s.Situations[2].Step != "" })
