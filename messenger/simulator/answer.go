@@ -58,8 +58,10 @@ func (a reply) write(w http.ResponseWriter) {
 	writeJSON(w, a.status, a.body)
 }
 
+const jsonType = "application/json; charset=UTF-8"
+
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	w.Header().Set("Content-Type", jsonType)
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // a caller that left needs nothing
 }

@@ -11,11 +11,8 @@ import (
 //
 // https://developers.facebook.com/documentation/business-messaging/messenger-platform/send-messages
 const (
-	maxButtonText   = 640
 	maxButtons      = 3
 	maxQuickReplies = 13
-	maxCards        = 10
-	maxCardText     = 80
 	maxTitle        = 20
 	maxPayload      = 1000
 	maxMetadata     = 1000
@@ -36,33 +33,26 @@ type sendQuickReply struct {
 	ImageURL    string          `json:"image_url"`
 }
 
+// sendAttachment is a medium or a template.
 type sendAttachment struct {
-	Type    string `json:"type"`
-	Payload struct {
-		URL          string          `json:"url"`
-		AttachmentID json.RawMessage `json:"attachment_id"`
-		Reusable     bool            `json:"is_reusable"`
-		TemplateType string          `json:"template_type"`
-		Text         string          `json:"text"`
-		Buttons      []sendButton    `json:"buttons"`
-		Elements     []sendCard      `json:"elements"`
-		Title        string          `json:"title"` // of a feedback template
-	} `json:"payload"`
+	Type    string          `json:"type"`
+	Payload json.RawMessage `json:"payload"`
 }
 
+// sendMedium is the payload of an image, audio, video or file.
+type sendMedium struct {
+	URL          string          `json:"url"`
+	AttachmentID json.RawMessage `json:"attachment_id"`
+	Reusable     bool            `json:"is_reusable"`
+}
+
+// sendButton is a button, an item of a menu or an ice breaker.
 type sendButton struct {
-	Type    string `json:"type"`
-	Title   string `json:"title"`
-	Payload string `json:"payload"`
-	URL     string `json:"url"`
-}
-
-type sendCard struct {
-	Title         string       `json:"title"`
-	Subtitle      string       `json:"subtitle"`
-	ImageURL      string       `json:"image_url"`
-	DefaultAction *sendButton  `json:"default_action"`
-	Buttons       []sendButton `json:"buttons"`
+	Type     string `json:"type"`
+	Title    string `json:"title"`
+	Payload  string `json:"payload"`
+	URL      string `json:"url"`
+	Question string `json:"question"`
 }
 
 // compose makes the line that the phone will show, or refuses what breaks a
@@ -84,7 +74,7 @@ func (m *Meta) compose(msg sendMessage) (Line, *sendAttachment, *GraphError) {
 	case attachment == nil:
 		refused = longest("message[text]", msg.Text, m.opt.Doubts.TextLimit)
 	case attachment.Type == "template":
-		line, refused = attachment.template(line)
+		line, refused = m.template(line, attachment.Payload)
 	default:
 		line, refused = m.media(line, attachment)
 	}
@@ -132,18 +122,38 @@ func (q sendQuickReply) shown() (QuickReply, *GraphError) {
 
 // media checks an image, audio, video or file.
 func (m *Meta) media(line Line, a *sendAttachment) (Line, *GraphError) {
-	line.Attachment, line.URL = a.Type, a.Payload.URL
+	line.Attachment = a.Type
 	if !slices.Contains([]string{"image", "audio", "video", "file"}, a.Type) {
 		return line, bad("Param message[attachment][type] must be one of {AUDIO, FILE, IMAGE, TEMPLATE, VIDEO}")
 	}
-	if id := flexible(a.Payload.AttachmentID); id != "" {
-		if m.uploads.kinds[id] != a.Type {
-			return line, refuse(100, 2018074, "(#100) Invalid attachment ID, or you do not own the attachment")
-		}
-		line.URL = "attachment:" + id
-		return line, nil
+	p, refused := a.medium()
+	if refused != nil {
+		return line, refused
 	}
-	return line, fetchable(a.Payload.URL)
+	line.URL = p.URL
+	if id := flexible(p.AttachmentID); id != "" {
+		line.URL, refused = m.uploaded(id, a.Type)
+		return line, refused
+	}
+	return line, fetchable(p.URL)
+}
+
+func (a *sendAttachment) medium() (p sendMedium, _ *GraphError) {
+	if len(a.Payload) == 0 {
+		return p, nil
+	}
+	if err := json.Unmarshal(a.Payload, &p); err != nil {
+		return p, bad("Param message[attachment][payload] is not what it should be: %v", err)
+	}
+	return p, nil
+}
+
+// uploaded returns the address of an attachment of that id and type.
+func (m *Meta) uploaded(id, kind string) (string, *GraphError) {
+	if m.uploads.kinds[id] != kind {
+		return "", refuse(100, 2018074, "(#100) Invalid attachment ID, or you do not own the attachment")
+	}
+	return "attachment:" + id, nil
 }
 
 // fetchable refuses what cannot be fetched, judged by its address.
@@ -153,61 +163,6 @@ func fetchable(address string) *GraphError {
 		return refuse(100, 2018008, "(#100) Failed to fetch the file from the url")
 	}
 	return nil
-}
-
-// template checks a template: button, generic and customer_feedback are known.
-func (a *sendAttachment) template(line Line) (Line, *GraphError) {
-	p := a.Payload
-	switch p.TemplateType {
-	case "button":
-		line.Text = p.Text
-		if p.Text == "" {
-			return line, bad("Param message[attachment][payload][text] is required")
-		}
-		if refused := longest("message[attachment][payload][text]", p.Text, maxButtonText); refused != nil {
-			return line, refused
-		}
-		if len(p.Buttons) == 0 {
-			return line, bad("Param message[attachment][payload][buttons] needs 1 to %d elements", maxButtons)
-		}
-		var refused *GraphError
-		line.Buttons, refused = buttons(p.Buttons)
-		return line, refused
-	case "generic":
-		if len(p.Elements) == 0 || len(p.Elements) > maxCards {
-			return line, bad("Param message[attachment][payload][elements] needs 1 to %d elements", maxCards)
-		}
-		for _, e := range p.Elements {
-			card, refused := e.shown()
-			line.Cards = append(line.Cards, card)
-			if refused != nil {
-				return line, refused
-			}
-		}
-		return line, nil
-	case "customer_feedback":
-		line.Text = p.Title
-		return line, longest("message[attachment][payload][title]", p.Title, 65)
-	}
-	return line, bad("Param message[attachment][payload][template_type] %q: the simulator knows button, generic and customer_feedback", p.TemplateType)
-}
-
-func (e sendCard) shown() (Card, *GraphError) {
-	card := Card{Title: e.Title, Subtitle: e.Subtitle, ImageURL: e.ImageURL}
-	if e.DefaultAction != nil {
-		card.URL = e.DefaultAction.URL
-	}
-	if e.Title == "" || e.Subtitle == "" && e.ImageURL == "" && e.DefaultAction == nil && len(e.Buttons) == 0 {
-		return card, bad("A generic element needs a title and at least one other field")
-	}
-	for _, text := range []string{e.Title, e.Subtitle} {
-		if refused := longest("elements[title, subtitle]", text, maxCardText); refused != nil {
-			return card, refused
-		}
-	}
-	var refused *GraphError
-	card.Buttons, refused = buttons(e.Buttons)
-	return card, refused
 }
 
 func buttons(in []sendButton) (out []Button, _ *GraphError) {

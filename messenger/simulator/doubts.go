@@ -74,6 +74,9 @@ type Doubts struct {
 	// ActionsFree accepts sender actions of an app that does not control the
 	// thread. Otherwise they are refused like messages.
 	ActionsFree bool `json:"actions_free"`
+	// FeedbackFromIdle lets the default app send the feedback template in an idle
+	// thread. Otherwise it must control the thread.
+	FeedbackFromIdle bool `json:"feedback_from_idle"`
 	// OnlyCustomersRenew lets control lapse 24 h after the customer's last act
 	// ("no user to business message within last 24 hours"). Otherwise the
 	// controller's messages count as well ("24 hours of inactivity").
@@ -97,12 +100,17 @@ type Doubts struct {
 	TakeRefusal int `json:"take_refusal"`
 	// TextLimit is the length of the longest text, in characters. Defaults to 2000.
 	TextLimit int `json:"text_limit"`
+	// TagLimit is how many tagged messages a customer may be sent in 24 h before they
+	// are refused with code 613, subcode 2018338, where Options.EnforceRate holds.
+	// Meta publishes no number. Defaults to 20.
+	TagLimit int `json:"tag_limit"`
 }
 
 func (d Doubts) withDefaults() Doubts {
 	d.AdDays = or(d.AdDays, 7)
 	d.TakeRefusal = or(d.TakeRefusal, 27)
 	d.TextLimit = or(d.TextLimit, 2000)
+	d.TagLimit = or(d.TagLimit, 20)
 	return d
 }
 

@@ -26,12 +26,13 @@ const (
 	EdgeSubscribedApps   = "subscribed_apps"
 	EdgeConversations    = "conversations"
 	EdgePersonas         = "personas"
-	EdgePage             = "page"         // GET /{page}?fields=…
-	EdgeProfile          = "profile"      // GET /{psid}?fields=…
-	EdgeConversation     = "conversation" // GET /{conversation}?fields=…
-	EdgePersona          = "persona"      // GET or DELETE /{persona}
-	EdgeBatch            = "batch"        // POST / with many calls in one
-	EdgeWebhook          = "webhook"      // deliveries, for FailNext and Latency only
+	EdgePage             = "page"                  // GET /{page}?fields=…
+	EdgeProfile          = "profile"               // GET /{psid}?fields=…
+	EdgeConversation     = "conversation"          // GET /{conversation}?fields=…
+	EdgeMessagesOf       = "conversation_messages" // GET /{conversation}/messages?fields=…
+	EdgePersona          = "persona"               // GET or DELETE /{persona}
+	EdgeBatch            = "batch"                 // POST / with many calls in one
+	EdgeWebhook          = "webhook"               // deliveries, for FailNext and Latency only
 )
 
 // edge answers one kind of call. The lock is held.
@@ -50,11 +51,21 @@ func (m *Meta) routes() map[string]edge {
 		"GET " + EdgeMessengerProfile:    m.readProfile,
 		"POST " + EdgeMessengerProfile:   m.writeProfile,
 		"DELETE " + EdgeMessengerProfile: m.deleteProfile,
+		"GET " + EdgeUserSettings:        m.readOwn,
+		"POST " + EdgeUserSettings:       m.writeOwn,
+		"DELETE " + EdgeUserSettings:     m.deleteOwn,
 		"GET " + EdgeSubscribedApps:      m.subscriptions,
 		"POST " + EdgeSubscribedApps:     m.subscribe,
 		"DELETE " + EdgeSubscribedApps:   m.unsubscribe,
 		"GET " + EdgePage:                m.page,
 		"GET " + EdgeProfile:             m.person,
+		"GET " + EdgeConversations:       m.conversations,
+		"GET " + EdgeConversation:        m.readConversation,
+		"GET " + EdgeMessagesOf:          m.readMessages,
+		"GET " + EdgePersonas:            m.listPersonas,
+		"POST " + EdgePersonas:           m.addPersona,
+		"GET " + EdgePersona:             m.readPersona,
+		"DELETE " + EdgePersona:          m.deletePersona,
 	}
 }
 
@@ -62,8 +73,9 @@ func (m *Meta) routes() map[string]edge {
 type call struct {
 	app    *app // nil until the token is known
 	method string
-	node   string // the Page, "me" or a customer
+	node   string // the Page, "me", a customer, a conversation or a persona
 	edge   string
+	root   string // the address below which nodes are, with a slash at its end
 	params params
 	token  string
 	entry  Call
@@ -89,11 +101,26 @@ func (m *Meta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		c.token = bearer
 	}
+	c.root = rootOf(r)
 	m.do(r.Context(), c, refused).write(w)
+}
+
+// rootOf returns the address below which nodes are, as the caller has it.
+func rootOf(r *http.Request) string {
+	root := "http://" + r.Host + "/"
+	if r.TLS != nil || r.URL.Scheme == "https" {
+		root = "https://" + r.Host + "/"
+	}
+	if version, _, _ := strings.Cut(strings.Trim(r.URL.Path, "/"), "/"); isVersion(version) {
+		root += version + "/"
+	}
+	return root
 }
 
 // call makes the call of a path, with the token that p has.
 func (m *Meta) call(method, path string, p params) *call {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	c := &call{method: method, params: p, token: p.text("access_token")}
 	c.node, c.edge = m.locate(path)
 	return c
@@ -123,7 +150,12 @@ func (m *Meta) do(ctx context.Context, c *call, refused *GraphError) reply {
 	if refused == nil {
 		refused = m.authorise(c)
 	}
-	answer, refused := m.settleCall(c, refused)
+	var answer any
+	if c.edge == EdgeBatch && c.method == http.MethodPost && refused == nil {
+		answer, refused = m.batch(ctx, c)
+	} else {
+		answer, refused = m.settleCall(c, refused)
+	}
 	if c.entry.AnswerLost {
 		if m.wait(ctx, f) != nil {
 			f = Failure{Cut: true}
@@ -175,16 +207,25 @@ func (m *Meta) fail(c *call, f Failure, record bool) reply {
 	return a
 }
 
-// locate reads /v26.0/{node}/{edge}. The version may be missing.
+// locate reads /v26.0/{node}/{edge}. The version may be missing. The lock is held.
 func (m *Meta) locate(path string) (node, name string) {
 	node, name, _ = strings.Cut(strings.Trim(path, "/"), "/")
 	if isVersion(node) {
 		node, name, _ = strings.Cut(name, "/")
 	}
+	inConversation := strings.HasPrefix(node, conversation)
 	switch {
+	case inConversation && name == EdgeMessages:
+		name = EdgeMessagesOf
 	case name != "":
+	case node == "":
+		name = EdgeBatch
 	case m.isPage(node):
 		name = EdgePage
+	case inConversation:
+		name = EdgeConversation
+	case m.findPersona(node) >= 0:
+		name = EdgePersona
 	default:
 		name = EdgeProfile
 	}
@@ -231,6 +272,12 @@ func (m *Meta) settleCall(c *call, refused *GraphError) (answer any, _ *GraphErr
 	if refused == nil {
 		answer, refused = m.dispatch(c)
 	}
+	m.settle(c, answer, refused)
+	return answer, refused
+}
+
+// settle records a call as it was answered. The lock is held.
+func (m *Meta) settle(c *call, answer any, refused *GraphError) {
 	c.entry.Status = http.StatusOK
 	if refused != nil {
 		c.entry.Status, c.entry.Code, c.entry.Subcode, c.entry.Error = refused.Status, refused.Code, refused.Subcode, refused.Message
@@ -239,7 +286,6 @@ func (m *Meta) settleCall(c *call, refused *GraphError) (answer any, _ *GraphErr
 		c.entry.Answer = m.keptJSON(answer)
 	}
 	m.recordCall(c)
-	return answer, refused
 }
 
 func (m *Meta) recordCall(c *call) {
@@ -255,18 +301,37 @@ func (m *Meta) recordCall(c *call) {
 }
 
 func (m *Meta) dispatch(c *call) (any, *GraphError) {
-	answer := m.edges[c.method+" "+c.edge]
-	if answer == nil || c.edge != EdgeProfile && !m.isPage(c.node) {
-		return nil, refuse(100, 33, "Unsupported %s request. Object with ID '%s' does not exist, cannot be loaded due to missing permissions, "+
-			"or does not support this operation", strings.ToLower(c.method), c.node)
+	answer, ofPage := m.edges[c.method+" "+c.edge], m.isPage(c.node)
+	switch c.edge {
+	case EdgeProfile, EdgeConversation, EdgeMessagesOf, EdgePersona:
+		ofPage = true // they have nodes of their own
 	}
-	return answer(c)
+	switch {
+	case answer != nil && ofPage:
+		return answer(c)
+	case !ofPage || c.method != http.MethodGet:
+		return nil, unsupported(c)
+	case strings.Contains(c.edge, "/"):
+		return nil, refuse(2500, 0, "Unknown path components: /%s", c.edge)
+	}
+	return nil, bad("Tried accessing nonexisting field (%s) on node type (Page)", c.edge)
+}
+
+// unsupported refuses what is not there.
+func unsupported(c *call) *GraphError {
+	return refuse(100, 33, "Unsupported %s request. Object with ID '%s' does not exist, cannot be loaded due to missing permissions, "+
+		"or does not support this operation", strings.ToLower(c.method), c.node)
 }
 
 // psid returns whom the call is about, "" for nobody.
 func (c *call) psid() messenger.PSID {
-	if c.edge == EdgeProfile {
-		return messenger.PSID(c.node)
+	switch c.edge {
+	case EdgeProfile, EdgeConversation, EdgeMessagesOf:
+		return messenger.PSID(strings.TrimPrefix(c.node, conversation))
+	case EdgeUserSettings:
+		return messenger.PSID(c.params.text("psid"))
+	case EdgeConversations:
+		return messenger.PSID(c.params.text("user_id"))
 	}
 	var to struct {
 		ID json.RawMessage `json:"id"`

@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -60,7 +59,9 @@ func TestToken(t *testing.T) {
 	get("me", token).wantOK(t)
 	get("me?access_token="+token, "").wantOK(t)
 	get("999/thread_owner?recipient=1", token).want(t, 400, 100, 33) // another Page
-	get("me/nothing", token).want(t, 400, 100, 33)
+	get("me/nothing", token).want(t, 400, 100, 0)
+	get("me/nothing/at/all", token).want(t, 400, 2500, 0)
+	w.call("POST", "me/nothing", "{}").want(t, 400, 100, 33)
 	if a := get("me/thread_owner?recipient="+string(ann), w.OtherApp(desk).Token()); a.status != 200 {
 		t.Errorf("another app's token: %d", a.status)
 	}
@@ -69,11 +70,15 @@ func TestToken(t *testing.T) {
 	}
 }
 
+func proofOf(secret, token string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(token))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
 func TestProof(t *testing.T) {
 	t.Parallel()
-	mac := hmac.New(sha256.New, []byte("app-secret"))
-	mac.Write([]byte(token))
-	good := hex.EncodeToString(mac.Sum(nil))
+	good := proofOf("app-secret", token)
 	tests := map[string]struct {
 		check bool
 		proof string
@@ -447,40 +452,6 @@ func TestSubscriptions(t *testing.T) {
 	w.call("DELETE", "me/subscribed_apps", "").wantOK(t)
 	if fields, lapsed := w.Subscribed(bot); len(fields) != 0 || lapsed {
 		t.Errorf("subscribed to %v, lapsed %v, want nothing by its own will", fields, lapsed)
-	}
-}
-
-func TestUsageIsTold(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, func(o *simulator.Options) { o.EnforceRate = true })
-	usage := func(a answer) map[string]any {
-		t.Helper()
-		var header map[string][]map[string]any
-		if err := json.Unmarshal([]byte(a.header.Get("X-Business-Use-Case-Usage")), &header); err != nil {
-			t.Fatal(err)
-		}
-		return header[string(page)][0]
-	}
-	for i := range 200 { // 200 calls for each customer in a day
-		a := w.call("GET", "me", "")
-		a.wantOK(t)
-		if got, want := usage(a)["call_count"], float64((i+2)/2); got != want {
-			t.Fatalf("call_count after %d calls = %v, want %v", i+1, got, want)
-		}
-	}
-	w.pass(23 * time.Hour)
-	a := w.call("GET", "me", "")
-	a.want(t, 400, 80006, 2446079)
-	if got := usage(a)["estimated_time_to_regain_access"]; got != 60.0 {
-		t.Errorf("regain = %v minutes, want 60", got)
-	}
-	w.Customer("2") // the second customer makes it 400
-	if a := w.call("GET", "me", ""); usage(a)["call_count"] != 51.0 {
-		t.Errorf("usage = %v, want 51 %% of 400", usage(a))
-	}
-	w.pass(time.Hour)
-	if a := w.call("GET", "me", ""); usage(a)["call_count"] != 1.0 {
-		t.Errorf("usage on the next day = %v, want 1 %%", usage(a))
 	}
 }
 

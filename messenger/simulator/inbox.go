@@ -144,9 +144,7 @@ func (a *Agent) Sends(psid messenger.PSID, kind string) (messenger.MessageID, er
 	default:
 		return "", fmt.Errorf("send a %q: %w: image, audio, video and file are", kind, ErrNotThere)
 	}
-	medium := &sendAttachment{Type: kind}
-	medium.Payload.URL = cdn + kind
-	return a.says(psid, "sends", Line{Attachment: kind, URL: medium.Payload.URL}, medium)
+	return a.says(psid, "sends", Line{Attachment: kind, URL: cdn + kind}, &sendAttachment{Type: kind})
 }
 
 func (a *Agent) says(psid messenger.PSID, what string, l Line, medium *sendAttachment) (messenger.MessageID, error) {

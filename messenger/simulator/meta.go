@@ -141,6 +141,7 @@ type Meta struct {
 	threads    map[messenger.PSID]*thread
 	uploads    uploads
 	profile    profile
+	personas   []persona
 	rate       rate
 	faults     faults
 	ledger     ledger

@@ -238,7 +238,8 @@ func TestFaultsAreToldAndHealed(t *testing.T) {
 	if got() != `{}` {
 		t.Errorf("faults = %s at the start, want none", got())
 	}
-	w.FailNext("messages", simulator.Failure{Code: 2, Times: 3, Delay: 2 * time.Second})
+	w.FailNext("messages", simulator.Failure{Code: 2, Times: 3})
+	w.FailNext("pass_thread_control", simulator.Failure{Delay: 2 * time.Second})
 	w.FailNext("", simulator.Failure{Code: 80006, For: 90 * time.Second})
 	w.FailNext("", simulator.Failure{Code: 4, For: 30 * time.Second})
 	w.RevokeToken()
@@ -250,7 +251,8 @@ func TestFaultsAreToldAndHealed(t *testing.T) {
 	w.HoldDeliveries()
 	w.pass(30 * time.Second)
 	w.send("x", "").want(t, 400, 2, 0)
-	want := `{"failures":[{"edge":"messages","failure":{"code":2,"times":2,"delay":"2s"}},` +
+	want := `{"failures":[{"edge":"messages","failure":{"code":2,"times":2}},` +
+		`{"edge":"pass_thread_control","failure":{"times":1,"delay":"2s"}},` +
 		`{"failure":{"code":80006,"times":-1,"for":"1m30s"},"until":"2026-11-21T10:01:30Z"}],` +
 		`"token_dead":true,"latency":true,"dropped_echoes":0.5,"chosen_echoes":true,"duplicates":2,"reorder":true,"held":true}`
 	if got() != want {

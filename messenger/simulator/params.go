@@ -79,16 +79,26 @@ func (p params) raw(key string) json.RawMessage {
 	return b
 }
 
-// withoutSecrets leaves out what proves who calls.
+// withoutSecrets leaves out what proves who calls, and a batch: its calls are kept
+// one by one.
 func (p params) withoutSecrets() params {
 	p = maps.Clone(p)
 	delete(p, "access_token")
 	delete(p, "appsecret_proof")
+	delete(p, "batch")
 	return p
 }
 
 // text returns a parameter that is a string or a number.
 func (p params) text(key string) string { return flexible(p[key]) }
+
+// names returns a parameter that is a list of names: ["a","b"] or a,b.
+func (p params) names(key string) []string {
+	if text := p.text(key); !strings.HasPrefix(text, "[") {
+		return list(text)
+	}
+	return list(string(p.raw(key)))
+}
 
 func flexible(b json.RawMessage) string {
 	var s string

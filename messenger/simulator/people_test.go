@@ -437,7 +437,8 @@ func TestTranscriptIsWhatThePhoneShows(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.says("hello")
-	w.post("messages", `"persona_id":"9","message":{"text":"Well?","metadata":"m","quick_replies":[{"content_type":"text","title":"Yes","payload":"Y"}]}`).wantOK(t)
+	signed, _ := w.call("POST", "me/personas", `{"name":"Mia","profile_picture_url":"https://a.b/c.png"}`).body["id"].(string)
+	w.post("messages", `"persona_id":"`+signed+`","message":{"text":"Well?","metadata":"m","quick_replies":[{"content_type":"text","title":"Yes","payload":"Y"}]}`).wantOK(t)
 	if lines := w.Transcript(ann); !lines[1].Tappable {
 		t.Error("the quick replies of the last message are not tappable")
 	}
@@ -456,8 +457,8 @@ func TestTranscriptIsWhatThePhoneShows(t *testing.T) {
 	}
 	want := []simulator.Line{
 		{From: simulator.FromCustomer, Text: "hello", Seen: true}, // the agent's reply means that
-		{From: simulator.FromPage, App: bot, Text: "Well?", Persona: "9", Metadata: "m", QuickReplies: []simulator.QuickReply{{Title: "Yes", Payload: "Y"}}},
-		{From: simulator.FromPage, App: bot, Text: "You can come back.", Buttons: []simulator.Button{
+		{From: simulator.FromPage, App: bot, Text: "Well?", Persona: "Mia", Metadata: "m", QuickReplies: []simulator.QuickReply{{Title: "Yes", Payload: "Y"}}},
+		{From: simulator.FromPage, App: bot, Text: "You can come back.", Template: "button", Buttons: []simulator.Button{
 			{Title: "Back to bot", Payload: "BACK"}, {Title: "Help", URL: "https://example.com"},
 		}},
 		{From: simulator.FromPage, App: messenger.PageInbox, Text: "hi"},

@@ -67,7 +67,7 @@ func (m *Meta) menuOf(t *thread) ([]sendButton, messenger.AppID) {
 	if m.has("commands") {
 		return nil, ""
 	}
-	return inLocale[menuItem](set.value, t.locale).Calls, set.by
+	return inLocale[localised](set.value, t.locale).Calls, set.by
 }
 
 // question is an ice breaker.

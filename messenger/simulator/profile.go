@@ -22,6 +22,18 @@ type setting struct {
 	by    messenger.AppID
 }
 
+// The limits of its fields, in characters where a text is meant.
+const (
+	maxGreeting           = 160
+	maxMenuItems          = 20
+	maxMenuTitle          = 30
+	maxQuestions          = 4
+	maxQuestion           = 80
+	maxCommands           = 100
+	maxCommandName        = 32
+	maxCommandDescription = 64
+)
+
 // The fields that have a meaning here.
 const (
 	getStarted = "get_started"
@@ -77,7 +89,7 @@ func (m *Meta) writeProfile(c *call) (any, *GraphError) {
 		return nil, bad("Param must be one of {%s}", strings.Join(profileFields(), ", "))
 	}
 	if _, ok := changes[menu]; ok && !m.has(getStarted) && changes[getStarted].value == nil {
-		return nil, refuse(100, 2018145, "(#100) You must set a Get Started button if you also wish to use persistent menu")
+		return nil, needsGetStarted()
 	}
 	for name, s := range changes {
 		if refused := checkSetting(name, s.value); refused != nil {
@@ -88,18 +100,27 @@ func (m *Meta) writeProfile(c *call) (any, *GraphError) {
 	return map[string]string{"result": "success"}, nil
 }
 
+func needsGetStarted() *GraphError {
+	return refuse(100, 2018145, "(#100) You must set a Get Started button if you also wish to use persistent menu")
+}
+
 func (m *Meta) has(name string) bool {
 	_, ok := m.profile.fields[name]
 	return ok
 }
 
-// menuItem is a persistent menu for one locale.
-type menuItem struct {
-	Locale string       `json:"locale"`
-	Calls  []sendButton `json:"call_to_actions"`
+// localised is an element of a field: what is shown in one locale.
+type localised struct {
+	Locale   string       `json:"locale"`
+	Text     string       `json:"text"`            // of a greeting
+	Calls    []sendButton `json:"call_to_actions"` // of a menu, or questions
+	Commands []struct {
+		Name        string `json:"name"`
+		Description string `json:"description"`
+	} `json:"commands"`
 }
 
-// checkSetting knows the limits of the fields that have a meaning here.
+// checkSetting knows the limits of the fields.
 func checkSetting(name string, value json.RawMessage) *GraphError {
 	switch name {
 	case getStarted:
@@ -110,59 +131,71 @@ func checkSetting(name string, value json.RawMessage) *GraphError {
 			return bad("Param get_started[payload] is required")
 		}
 		return longest("get_started[payload]", v.Payload, maxPayload)
-	case menu:
-		var v []menuItem
-		if json.Unmarshal(value, &v) != nil || !slices.ContainsFunc(v, func(i menuItem) bool { return i.Locale == "default" }) {
-			return bad("Param persistent_menu needs an element for the default locale")
+	case menu, starters, "greeting", "commands":
+		var all []localised
+		if json.Unmarshal(value, &all) != nil {
+			return bad("Param %s must be an array", name)
 		}
-		for _, i := range v {
-			if refused := i.check(); refused != nil {
+		isDefault := func(l localised) bool { return l.Locale == "default" || l.Locale == "" && name == starters }
+		if !slices.ContainsFunc(all, isDefault) {
+			return bad("Param %s needs an element for the default locale", name)
+		}
+		for _, l := range all {
+			if refused := l.check(name); refused != nil {
 				return refused
 			}
 		}
-	case starters:
-		var v []struct {
-			Calls []struct{ Question, Payload string } `json:"call_to_actions"`
-		}
-		if json.Unmarshal(value, &v) != nil {
-			return bad("Param ice_breakers must be an array")
-		}
-		for _, i := range v {
-			if len(i.Calls) > 4 {
-				return bad("Param ice_breakers has more than 4 questions")
-			}
+	case "whitelisted_domains":
+		var domains []string
+		if json.Unmarshal(value, &domains) != nil {
+			return bad("Param whitelisted_domains must be an array of strings")
 		}
 	}
 	return nil
 }
 
-// deleteProfile is DELETE /{page}/messenger_profile {"fields":[…]}.
-func (m *Meta) deleteProfile(c *call) (any, *GraphError) {
-	names := list(string(c.params.raw("fields")))
-	if text := c.params.text("fields"); !strings.HasPrefix(text, "[") {
-		names = list(text)
+// check knows the limits of a field in one locale.
+func (l localised) check(name string) *GraphError {
+	switch name {
+	case menu:
+		return checkMenu(l.Calls)
+	case starters:
+		return checkQuestions(l.Calls)
+	case "greeting":
+		if l.Text == "" {
+			return bad("Param greeting[text] is required")
+		}
+		return longest("greeting[text]", l.Text, maxGreeting)
 	}
-	if len(names) == 0 {
-		return nil, bad("The parameter fields is required")
+	if len(l.Commands) > maxCommands {
+		return bad("Param commands has more than %d elements", maxCommands)
 	}
-	if slices.Contains(names, getStarted) && m.has(menu) && !slices.Contains(names, menu) {
-		return nil, refuse(100, 2018145, "(#100) You must set a Get Started button if you also wish to use persistent menu")
+	for _, c := range l.Commands {
+		if c.Name == "" || c.Description == "" {
+			return bad("Param commands needs a name and a description for each")
+		}
+		if refused := longest("commands[name]", c.Name, maxCommandName); refused != nil {
+			return refused
+		}
+		if refused := longest("commands[description]", c.Description, maxCommandDescription); refused != nil {
+			return refused
+		}
 	}
-	for _, name := range names {
-		delete(m.profile.fields, name)
-	}
-	return map[string]string{"result": "success"}, nil
+	return nil
 }
 
-func (i menuItem) check() *GraphError {
-	if len(i.Calls) > 20 {
-		return bad("Param call_to_actions has more than 20 elements")
+func checkMenu(items []sendButton) *GraphError {
+	if len(items) > maxMenuItems {
+		return bad("Param call_to_actions has more than %d elements", maxMenuItems)
 	}
-	for _, b := range i.Calls {
+	for _, b := range items {
 		if b.Title == "" {
 			return bad("Param call_to_actions[title] is required")
 		}
-		if refused := longest("call_to_actions[title]", b.Title, 30); refused != nil {
+		if b.Type != "postback" && b.Type != "web_url" {
+			return bad("Param call_to_actions[type] must be one of {POSTBACK, WEB_URL}")
+		}
+		if refused := longest("call_to_actions[title]", b.Title, maxMenuTitle); refused != nil {
 			return refused
 		}
 		if refused := b.check(); refused != nil {
@@ -172,89 +205,101 @@ func (i menuItem) check() *GraphError {
 	return nil
 }
 
-// subscriptions is GET /{page}/subscribed_apps.
-func (m *Meta) subscriptions(*call) (any, *GraphError) {
-	data := []map[string]any{}
-	for _, a := range m.apps {
-		if len(a.fields) > 0 && a.id != m.opt.Inbox {
-			data = append(data, map[string]any{"id": a.id, "name": "App " + string(a.id), "subscribed_fields": a.fields})
+func checkQuestions(questions []sendButton) *GraphError {
+	if len(questions) == 0 || len(questions) > maxQuestions {
+		return bad("Param ice_breakers[call_to_actions] needs 1 to %d questions", maxQuestions)
+	}
+	for _, q := range questions {
+		if q.Question == "" || q.Payload == "" {
+			return bad("Param ice_breakers needs a question and a payload for each")
+		}
+		if refused := longest("ice_breakers[question]", q.Question, maxQuestion); refused != nil {
+			return refused
+		}
+		if refused := longest("ice_breakers[payload]", q.Payload, maxPayload); refused != nil {
+			return refused
 		}
 	}
-	return map[string]any{"data": data}, nil
+	return nil
 }
 
-// subscribe is POST /{page}/subscribed_apps: the fields given replace those
-// before, and an app that Meta unsubscribed is back.
-func (*Meta) subscribe(c *call) (any, *GraphError) {
-	fields := list(c.params.text("subscribed_fields"))
-	known := append(DefaultFields(), otherFields()...)
-	for i, name := range fields {
-		if !slices.Contains(known, name) {
-			return nil, bad("Param subscribed_fields[%d] must be one of {%s} - got %q.", i, strings.Join(known, ", "), name)
-		}
+// deleteProfile is DELETE /{page}/messenger_profile {"fields":[…]}.
+func (m *Meta) deleteProfile(c *call) (any, *GraphError) {
+	names := c.params.names("fields")
+	if len(names) == 0 {
+		return nil, bad("The parameter fields is required")
 	}
-	if len(fields) == 0 {
-		return nil, bad("The parameter subscribed_fields is required.")
+	if slices.Contains(names, getStarted) && m.has(menu) && !slices.Contains(names, menu) {
+		return nil, needsGetStarted()
 	}
-	c.app.fields, c.app.lapsed = fields, false
-	return success{Success: true}, nil
-}
-
-// unsubscribe is DELETE /{page}/subscribed_apps.
-func (*Meta) unsubscribe(c *call) (any, *GraphError) {
-	c.app.fields = nil
-	return success{Success: true}, nil
-}
-
-// page is GET /{page}?fields=id,name,messaging_feature_status.
-func (m *Meta) page(c *call) (any, *GraphError) {
-	out := map[string]any{"id": m.opt.Page}
-	for _, name := range list(or(c.params.text("fields"), "id,name")) {
-		switch name {
-		case "id":
-		case "name":
-			out[name] = m.opt.PageName
-		case "messaging_feature_status":
-			out[name] = map[string]bool{"hop_v2": false, "msgr_multi_app": m.defaultApp != "", "ig_multi_app": false}
-		default:
-			return nil, bad("Tried accessing nonexisting field (%s) on node type (Page)", name)
-		}
+	for _, name := range names {
+		delete(m.profile.fields, name)
 	}
-	return out, nil
+	return map[string]string{"result": "success"}, nil
 }
 
-// person is GET /{psid}?fields=…; only who has written has a profile.
-func (m *Meta) person(c *call) (any, *GraphError) {
-	t, ok := m.threads[messenger.PSID(c.node)]
+// writeOwn is POST /{page}/custom_user_settings {"psid":"…","persistent_menu":[…]}: a
+// menu for one customer, which wins over the Page's.
+//
+// https://developers.facebook.com/documentation/business-messaging/messenger-platform/send-messages/persistent-menu
+func (m *Meta) writeOwn(c *call) (any, *GraphError) {
+	t, refused := m.settingsOf(c)
+	if refused != nil {
+		return nil, refused
+	}
+	value := c.params.raw(menu)
+	if refused := checkSetting(menu, value); refused != nil {
+		return nil, refused
+	}
+	if !m.has(getStarted) {
+		return nil, needsGetStarted()
+	}
+	t.own = setting{value: value, by: c.app.id}
+	return map[string]string{"result": "success"}, nil
+}
+
+// readOwn is GET /{page}/custom_user_settings?psid=….
+func (m *Meta) readOwn(c *call) (any, *GraphError) {
+	t, refused := m.settingsOf(c)
+	if refused != nil {
+		return nil, refused
+	}
+	set := map[string]json.RawMessage{}
+	if t.own.value != nil {
+		set["user_level_persistent_menu"] = t.own.value
+	}
+	if m.has(menu) {
+		set["page_level_persistent_menu"] = m.profile.fields[menu].value
+	}
+	data := []map[string]json.RawMessage{}
+	if len(set) > 0 {
+		data = append(data, set)
+	}
+	return listing{Data: data}, nil
+}
+
+// deleteOwn is DELETE /{page}/custom_user_settings?psid=…&params=["persistent_menu"].
+func (m *Meta) deleteOwn(c *call) (any, *GraphError) {
+	t, refused := m.settingsOf(c)
+	if refused != nil {
+		return nil, refused
+	}
+	if names := c.params.names("params"); len(names) != 1 || names[0] != menu {
+		return nil, bad("Param params must be [\"persistent_menu\"]")
+	}
+	t.own = setting{}
+	return map[string]string{"result": "success"}, nil
+}
+
+// settingsOf returns the thread of the customer whose settings are meant.
+func (m *Meta) settingsOf(c *call) (*thread, *GraphError) {
+	psid := c.psid()
+	if psid == "" {
+		return nil, bad("The parameter psid is required")
+	}
+	t, ok := m.threads[psid]
 	if !ok {
-		return nil, refuse(100, 33, "Unsupported get request. Object with ID '%s' does not exist, cannot be loaded due to missing permissions, "+
-			"or does not support this operation", c.node)
+		return nil, noSuchUser()
 	}
-	if t.acted.IsZero() || t.first == "" && t.last == "" {
-		return nil, refuse(100, 2018218, "(#100) No profile available for this user.")
-	}
-	out := map[string]string{"id": c.node}
-	for _, name := range list(or(c.params.text("fields"), "first_name,last_name,profile_pic")) {
-		var value string
-		switch name {
-		case "id":
-			value = c.node
-		case "first_name":
-			value = t.first
-		case "last_name":
-			value = t.last
-		case "name":
-			value = strings.TrimSpace(t.first + " " + t.last)
-		case "locale":
-			value = t.locale
-		case "profile_pic":
-			value = "https://platform-lookaside.invalid/" + c.node + ".jpg"
-		default:
-			return nil, bad("Tried accessing nonexisting field (%s) on node type (User)", name)
-		}
-		if value != "" {
-			out[name] = value
-		}
-	}
-	return out, nil
+	return t, nil
 }

@@ -12,7 +12,7 @@ const (
 	callsPerCustomer = 200 // of an app, in a rolling day, for each customer
 	appWindow        = time.Hour
 
-	textsPerSecond         = 300 // texts, links, reactions, templates, images
+	textsPerSecond         = 300 // texts, links, reactions, stickers and all the rest
 	audiosPerSecond        = 10  // audio and video
 	conversationsPerSecond = 2
 
@@ -36,15 +36,15 @@ type tick struct {
 
 const windowTicks = 100
 
-// add counts n more.
-func (w *window) add(now time.Time, n int) {
+// add counts one more.
+func (w *window) add(now time.Time) {
 	w.forget(now)
 	if i := len(w.ticks) - 1; i >= 0 && now.Sub(w.ticks[i].first) < w.span/windowTicks {
 		w.ticks[i].last = now
-		w.ticks[i].n += n
+		w.ticks[i].n++
 		return
 	}
-	w.ticks = append(w.ticks, tick{now, now, n})
+	w.ticks = append(w.ticks, tick{now, now, 1})
 }
 
 // count returns how much happened in the last span.
@@ -79,7 +79,7 @@ func (w *window) forget(now time.Time) {
 func (m *Meta) pace(w *window, limit int, span time.Duration) *GraphError {
 	now := m.now()
 	w.span = span
-	w.add(now, 1)
+	w.add(now)
 	if m.opt.EnforceRate && w.count(now) > limit {
 		return refuse(613, 0, "(#613) Calls to this api have exceeded the rate limit.")
 	}
@@ -91,14 +91,14 @@ func (m *Meta) pace(w *window, limit int, span time.Duration) *GraphError {
 func (m *Meta) spend(c *call) *GraphError {
 	now := m.now()
 	c.app.day.span, c.app.hour.span = day, appWindow
-	c.app.day.add(now, 1)
-	c.app.hour.add(now, 1)
+	c.app.day.add(now)
+	c.app.hour.add(now)
 	if m.opt.EnforceRate && c.app.day.count(now) > m.allowed() {
 		return refuse(80006, 2446079, "(#80006) There have been too many messenger api calls to this Page account. "+
 			"Wait a bit and try again.")
 	}
 	switch c.edge {
-	case EdgeConversations, EdgeConversation:
+	case EdgeConversations, EdgeConversation, EdgeMessagesOf:
 		return m.pace(&m.rate.conversations, conversationsPerSecond, time.Second)
 	case EdgeMessengerProfile:
 		return m.pace(&m.rate.profile, settingCalls, settingWindow)
@@ -110,9 +110,26 @@ func (m *Meta) spend(c *call) *GraphError {
 	return nil
 }
 
+// paceSend counts a message of that attachment, or a sender action, against what
+// the Page may send in a second.
+func (m *Meta) paceSend(attachment string) *GraphError {
+	if attachment == "audio" || attachment == "video" {
+		return m.pace(&m.rate.audios, audiosPerSecond, time.Second)
+	}
+	return m.pace(&m.rate.texts, textsPerSecond, time.Second)
+}
+
+// paceTag counts a tagged message against what a person may be sent.
+func (m *Meta) paceTag(t *thread, tag string) *GraphError {
+	if tag == "" || m.pace(&t.tagged, m.opt.Doubts.TagLimit, day) == nil {
+		return nil
+	}
+	return refuse(613, 2018338, "(#613) Too many tagged messages have been sent to this person.")
+}
+
 // rate counts what has a limit for the whole Page.
 type rate struct {
-	conversations, profile window
+	texts, audios, conversations, profile window
 }
 
 // allowed returns how many calls an app has in a day.

@@ -36,6 +36,9 @@ func (m *Meta) messages(c *call) (any, *GraphError) {
 		return m.action(c, action)
 	}
 	s, refused := m.readSend(c)
+	if paced := m.paceSend(s.line.Attachment); refused == nil {
+		refused = paced
+	}
 	if refused != nil {
 		return nil, refused
 	}
@@ -66,7 +69,7 @@ func (m *Meta) readSend(c *call) (s send, refused *GraphError) {
 	if refused != nil {
 		return s, refused
 	}
-	if s.window, refused = c.window(s.attachment); refused != nil {
+	if s.window, refused = c.window(s.line); refused != nil {
 		return s, refused
 	}
 	if refused := c.params.object("thread_control", &s.control); refused != nil {
@@ -77,8 +80,9 @@ func (m *Meta) readSend(c *call) (s send, refused *GraphError) {
 	if refused := c.params.object("reply_to", &replyTo); refused != nil {
 		return s, refused
 	}
-	s.line.App, s.line.Persona, s.line.ReplyTo = c.app.id, c.params.text("persona_id"), replyTo.MID
-	return s, nil
+	s.line.App, s.line.ReplyTo = c.app.id, replyTo.MID
+	s.line.Persona, refused = m.signature(c.params.text("persona_id"))
+	return s, refused
 }
 
 // permit refuses what may not be said on this thread, before any of it is done,
@@ -92,16 +96,15 @@ func (m *Meta) permit(t *thread, a *app, s send, tag string) (control func(), _ 
 	if refused := m.maySend(t, a); refused != nil && !takes {
 		return nil, refused
 	}
-	if !t.open(m.now(), s.window) {
-		return nil, refuse(10, 2018278, "(#10) This message is sent outside of allowed window. "+
-			"Learn more about the new policy here: https://developers.facebook.com/docs/messenger-platform/policy-overview")
-	}
-	if t.blocked {
-		return nil, refuse(551, 1545041, "(#551) This person isn't available right now.")
+	if refused := m.mayReach(t, s, tag); refused != nil {
+		return nil, refused
 	}
 	owner := m.owner(t)
 	if takes {
 		owner = a.id
+	}
+	if s.line.Feedback != nil && owner != a.id && m.defaultApp != "" && !m.opt.Doubts.FeedbackFromIdle {
+		return nil, refuse(100, 0, "(#100) calling app is not the thread owner")
 	}
 	control, refused := m.controlAfter(t, a, owner, s.control)
 	if refused == nil && takes {
@@ -110,13 +113,25 @@ func (m *Meta) permit(t *thread, a *app, s send, tag string) (control func(), _ 
 	return control, refused
 }
 
+// mayReach refuses what the person may not, or no longer, be sent.
+func (m *Meta) mayReach(t *thread, s send, tag string) *GraphError {
+	switch {
+	case !t.open(m.now(), s.window):
+		return refuse(10, 2018278, "(#10) This message is sent outside of allowed window. "+
+			"Learn more about the new policy here: https://developers.facebook.com/docs/messenger-platform/policy-overview")
+	case t.blocked:
+		return refuse(551, 1545041, "(#551) This person isn't available right now.")
+	}
+	return m.paceTag(t, tag)
+}
+
 // say puts a line of the Page on the customer's phone and echoes it.
 func (m *Meta) say(t *thread, line Line, attachment *sendAttachment) (Line, sendAnswer) {
 	line.At, line.From, line.MID = m.now(), FromPage, messenger.MessageID(m.next("m_"))
 	answer := sendAnswer{RecipientID: t.psid, MessageID: line.MID}
 	var raw []json.RawMessage
 	if attachment != nil {
-		if attachment.Payload.Reusable {
+		if p, _ := attachment.medium(); p.Reusable && line.Template == "" { // it has been read before
 			answer.AttachmentID = m.keep(attachment.Type)
 		}
 		raw = []json.RawMessage{attachment.echo(line)}
@@ -126,19 +141,13 @@ func (m *Meta) say(t *thread, line Line, attachment *sendAttachment) (Line, send
 	return line, answer
 }
 
-// echo writes an attachment as echoes carry it.
+// echo writes an attachment as echoes carry it: a template as it was sent.
 func (a *sendAttachment) echo(l Line) json.RawMessage {
-	var payload any = map[string]any{"url": l.URL}
-	if a.Type == "template" {
-		payload = map[string]any{
-			"template_type": a.Payload.TemplateType, "text": l.Text, "title": a.Payload.Title, "buttons": a.Payload.Buttons, "elements": a.Payload.Elements,
-		}
+	payload := a.Payload
+	if l.Template == "" {
+		payload = mustMarshal(map[string]string{"url": l.URL})
 	}
-	b, err := json.Marshal(map[string]any{"type": a.Type, "payload": payload})
-	if err != nil {
-		panic("simulator: attachment cannot be written: " + err.Error()) // strings only
-	}
-	return b
+	return mustMarshal(sendAttachment{a.Type, payload})
 }
 
 // recipient returns the thread of the person a call names.
@@ -149,10 +158,12 @@ func (m *Meta) recipient(c *call) (*thread, *GraphError) {
 	}
 	t, ok := m.threads[psid]
 	if !ok {
-		return nil, refuse(100, 2018001, "(#100) No matching user found")
+		return nil, noSuchUser()
 	}
 	return t, nil
 }
+
+func noSuchUser() *GraphError { return refuse(100, 2018001, "(#100) No matching user found") }
 
 // action is a send of a sender_action.
 func (m *Meta) action(c *call, action string) (any, *GraphError) {
@@ -165,6 +176,9 @@ func (m *Meta) action(c *call, action string) (any, *GraphError) {
 	}
 	t, refused := m.recipient(c)
 	if refused != nil {
+		return nil, refused
+	}
+	if refused := m.paceSend(""); refused != nil {
 		return nil, refused
 	}
 	if !m.opt.Doubts.ActionsFree {
@@ -212,7 +226,7 @@ func (m *Meta) controlAfter(t *thread, a *app, owner messenger.AppID, s *sendCon
 const tagHumanAgent = "HUMAN_AGENT"
 
 // window returns how long after the customer's last act the message may be sent.
-func (c *call) window(attachment *sendAttachment) (window time.Duration, _ *GraphError) {
+func (c *call) window(line Line) (window time.Duration, _ *GraphError) {
 	kind := c.params.text("messaging_type")
 	if kind != "" && !slices.Contains([]string{"RESPONSE", "UPDATE", "MESSAGE_TAG", "UTILITY"}, kind) {
 		return 0, bad("Param messaging_type must be one of {RESPONSE, UPDATE, MESSAGE_TAG, UTILITY}")
@@ -229,7 +243,7 @@ func (c *call) window(attachment *sendAttachment) (window time.Duration, _ *Grap
 		return day, nil
 	case tag == tagHumanAgent:
 		return maxExtension, nil
-	case tag == "CUSTOMER_FEEDBACK" && attachment != nil && attachment.Payload.TemplateType == "customer_feedback":
+	case tag == "CUSTOMER_FEEDBACK" && line.Template == "customer_feedback":
 		return maxExtension, nil
 	}
 	return 0, bad("Invalid message tag %s", tag) // the others ended on 27 April 2026
@@ -264,10 +278,15 @@ func (m *Meta) upload(c *call) (any, *GraphError) {
 		return nil, bad("Param message[attachment] is not what it should be: %v", err)
 	}
 	c.entry.Attachment = a.Type
-	a.Payload.AttachmentID = nil
-	if len(c.params["filedata"]) > 0 {
-		a.Payload.URL = "https://filedata.invalid/" // came in the body: nothing to fetch
+	p, refused := a.medium()
+	if refused != nil {
+		return nil, refused
 	}
+	p.AttachmentID = nil
+	if len(c.params["filedata"]) > 0 {
+		p.URL = "https://filedata.invalid/" // came in the body: nothing to fetch
+	}
+	a.Payload = mustMarshal(p)
 	if _, refused := m.media(Line{}, &a); refused != nil {
 		return nil, refused
 	}

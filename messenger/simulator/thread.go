@@ -23,9 +23,10 @@ type Line struct {
 	MID  messenger.MessageID `json:"mid"`
 	From From                `json:"from"`
 	// App sent a line of the Page: the bot, the inbox, another one.
-	App     messenger.AppID `json:"app,omitempty"`
-	Text    string          `json:"text,omitempty"`
-	Persona string          `json:"persona,omitempty"`
+	App  messenger.AppID `json:"app,omitempty"`
+	Text string          `json:"text,omitempty"`
+	// Persona is the name with which it is signed.
+	Persona string `json:"persona,omitempty"`
 	// ReplyTo is the message that this one quotes.
 	ReplyTo      messenger.MessageID `json:"reply_to,omitempty"`
 	QuickReplies []QuickReply        `json:"quick_replies,omitempty"`
@@ -34,6 +35,11 @@ type Line struct {
 	Tappable bool     `json:"tappable,omitempty"`
 	Buttons  []Button `json:"buttons,omitempty"`
 	Cards    []Card   `json:"cards,omitempty"`
+	// Template is a template's type: button, generic, media, image_grid, receipt,
+	// coupon or customer_feedback.
+	Template string `json:"template,omitempty"`
+	// Feedback is the form of a customer_feedback template.
+	Feedback *Feedback `json:"feedback,omitempty"`
 	// Attachment is a medium's type: image, audio, video, file or sticker. More are
 	// those of the further media, where several were sent at once.
 	Attachment string   `json:"attachment,omitempty"`
@@ -64,7 +70,8 @@ type Button struct {
 	URL     string `json:"url,omitempty"`
 }
 
-// Card is an element of a generic template.
+// Card is an element of a generic template, an image of a grid, an item of a
+// receipt or a coupon.
 type Card struct {
 	Title    string   `json:"title"`
 	Subtitle string   `json:"subtitle,omitempty"`
@@ -96,6 +103,7 @@ type thread struct {
 	notified bool      // it was passed to the inbox, and no agent has opened it
 
 	settingCalls window // to her settings
+	tagged       window // messages with a tag
 }
 
 // add appends a line. The quick replies of the one before vanish, and the Page no
