@@ -86,8 +86,7 @@ func (m *Meta) badToken(token string) *GraphError {
 	defer m.mu.Unlock()
 	r := refuse(190, 0, "Invalid OAuth access token - Cannot parse access token")
 	if token == m.us.dead {
-		now := m.now().Format("Monday, 02-Jan-06 15:04:05 MST")
-		r = refuse(190, 463, "Error validating access token: Session has expired. The current time is %s.", now)
+		r = refuse(190, 463, "Error validating access token: Session has expired.")
 	}
 	r.Status = http.StatusUnauthorized
 	return r
