@@ -54,9 +54,9 @@ var mutants = []mutant{
 	{"echoes carry metadata", `Metadata: l.Metadata, AIGenerated`, `AIGenerated`, "idle_is_for_the_default_app"},
 	{"control stands beside its hop_context", `	case e.control != "":`, `	case false:`, "pass take request"},
 	{"doubt: control in seconds", `m.opt.Doubts.ControlInSeconds`, `false`, "control_in_seconds"},
-	{"the window is a day", `if !t.open(m.now(), s.window) {`, `if false {`, "window human_agent_takes"},
+	{"the window is a day", `case !t.open(m.now(), s.window):`, `case false:`, "window human_agent_takes"},
 	{"what she does opens the window", "	t.acted = m.now()\n	m.renew", "	if t.acted.IsZero() {\n		t.acted = m.now()\n	}\n	m.renew", "window"},
-	{"who blocks the Page hears nothing", `	if t.blocked {`, `	if false {`, "window"},
+	{"who blocks the Page hears nothing", `case t.blocked:`, `case false:`, "window"},
 
 	// What people do.
 	{"a reply takes control", `a.m.owner(t) != inbox && (a.m.defaultApp != "" || a.m.filling(t))`, `false`, "agent_replies agent_moves_to_main done_releases"},
