@@ -109,6 +109,22 @@ func TestLaneBeginsNoMoreAtOnceThanItMay(t *testing.T) {
 	})
 }
 
+// The rate is for words alone.
+func TestLaneLetsControlPassARateThatIsSpent(t *testing.T) {
+	t.Parallel()
+	inLane(t, func(r *track) {
+		for range 10 {
+			r.join("words", callSaid, nil)
+		}
+		r.want("at the beginning", slices.Repeat([]string{"words"}, 10)...)
+		r.join("more words", callSaid, nil)
+		r.join("take", callTake, nil)
+		r.want("with the rate spent", "take")
+		time.Sleep(100 * time.Millisecond)
+		r.want("a tenth of a second later", "more words")
+	})
+}
+
 func TestLaneSlowsDownAsTheAllowanceRunsOut(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -245,6 +245,9 @@ func TestDayWithADeadToken(t *testing.T) {
 		if expired := w.outcomes(person(0), "expired: Meta's 24 hours"); !slices.Equal(expired, []string{"answer"}) {
 			t.Errorf("expired: %q, want the answer", expired)
 		}
+		if expired := w.outcomes(person(1), "expired"); len(expired) > 0 {
+			t.Errorf("expired: %q, though a person was asked for", expired)
+		}
 		w.metas[page].Heal()
 		pass(10 * time.Minute)
 		w.wantHeard(page, person(0))
@@ -384,6 +387,13 @@ func TestLateAnswersAreDropped(t *testing.T) {
 		if dropped := w.outcomes(person(0), "expired: the customer has written again"); !slices.Equal(dropped, []string{"answer"}) {
 			t.Errorf("dropped: %q, want the first answer", dropped)
 		}
+		w.says(page, person(3), "two")
+		pass(time.Minute)
+		w.says(page, person(3), "hours")
+		pass(time.Minute)
+		if dropped := w.outcomes(person(3), "expired"); len(dropped) > 0 {
+			t.Errorf("dropped: %q of who has written twice within a minute", dropped)
+		}
 		w.metas[page].Heal()
 		pass(10 * time.Minute)
 		w.wantHeard(page, person(0), openHours)
@@ -476,5 +486,31 @@ func TestEchoDuringAPause(t *testing.T) {
 		if passed := count(g.log(), "pass "); said != 1 || passed != 1 {
 			t.Errorf("calls = %q, want the words of the handoff once, and then the pass", g.log())
 		}
+	})
+}
+
+// What waits for its turn is forgotten with its thread.
+func TestDeletedDuringAPause(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		e, _ := w.serve()
+		w.metas[page].RevokeToken()
+		w.says(page, person(0), "hours")
+		pass(time.Minute)
+		key := messenger.ThreadKey{Page: page, PSID: person(0)}
+		body, err := engine.Order{ID: "d", Thread: key.String(), Command: engine.OrderDelete}.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.store.Command(w.t.Context(), key, "d", body); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if s := e.Status()[0]; s.Waiting != 0 {
+			t.Errorf("Status() = %+v, want nobody waiting", s)
+		}
+		w.metas[page].Heal()
+		pass(10 * time.Minute)
+		w.wantHeard(page, person(0))
 	})
 }
