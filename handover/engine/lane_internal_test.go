@@ -207,7 +207,7 @@ func TestSpentAllowance(t *testing.T) {
 // Calls that began before it was shut neither open it, nor make a pause longer.
 func TestWhatBeganBefore(t *testing.T) {
 	t.Parallel()
-	limit := &graph.Error{Edge: "messages", Status: 400, Code: 613}
+	limit := &graph.Error{Edge: "messages", Status: 400, Code: 613, RetryAfter: 20 * time.Minute}
 	inLane(t, func(r *track) {
 		first := r.saw(limit, true, false)
 		for range 10 {
@@ -220,8 +220,8 @@ func TestWhatBeganBefore(t *testing.T) {
 			t.Errorf("status() = %+v, want it limited for %v still", s, first.Left)
 		}
 		r.saw(&graph.Error{Edge: "messages", Status: 401, Code: 190}, true, false)
-		if s := r.status(); s.State != Suspended {
-			t.Errorf("status() = %+v, want the worse", s)
+		if s := r.status(); s.State != Suspended || time.Until(s.Until) < first.Left {
+			t.Errorf("status() = %+v, want the worse, and nothing tried for %v still", s, first.Left)
 		}
 		r.heed(handover.Pause{Left: time.Hour, Why: "another"})
 		if s := r.status(); s.State != Suspended || time.Until(s.Until) != time.Hour {
@@ -240,10 +240,10 @@ func TestRowOfCallsThatNobodyAnswers(t *testing.T) {
 			for range unreachableAfter - 1 {
 				r.saw(lost, true, false)
 			}
+			if s := r.status(); s.State != Open {
+				t.Errorf("status() = %+v, want it open", s)
+			}
 			r.saw(&graph.Error{Edge: "messages", Status: 400, Code: 551}, true, false)
-		}
-		if s := r.status(); s.State != Open {
-			t.Errorf("status() = %+v, want it open", s)
 		}
 		for range unreachableAfter {
 			r.saw(context.DeadlineExceeded, true, false)

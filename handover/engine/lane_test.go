@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"usher/handover"
 	"usher/handover/engine"
 	"usher/messenger"
 	"usher/messenger/graph"
@@ -512,5 +514,35 @@ func TestDeletedDuringAPause(t *testing.T) {
 		w.metas[page].Heal()
 		pass(10 * time.Minute)
 		w.wantHeard(page, person(0))
+	})
+}
+
+// A partition that must be loaded anew does not wait for one Page's pause.
+func TestStaleStoreDuringAPause(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		paused := messenger.ThreadKey{Page: page, PSID: person(0)}
+		beside := messenger.ThreadKey{Page: other, PSID: person(0)}
+		for n := 0; beside.Partition(8) != paused.Partition(8); n++ {
+			beside.PSID = person(n)
+		}
+		store := &beforeCommit{Store: w.store}
+		store.do = func(handover.Lease) {} // of the commit that decides the first answer
+		w.serve(func(o *engine.Options) { o.Store = store })
+		w.metas[page].RevokeToken()
+		w.says(page, paused.PSID, "hours")
+		pass(time.Minute)
+		store.once = sync.Once{}
+		store.do = func(l handover.Lease) {
+			if _, err := w.store.Commit(w.t.Context(), handover.Commit{Lease: l, Echoed: []string{"other"}}); err != nil {
+				t.Error(err)
+			}
+		}
+		w.says(other, beside.PSID, "hours")
+		pass(10 * time.Second)
+		w.wantHeard(other, beside.PSID, openHours)
+		w.metas[page].Heal()
+		pass(10 * time.Minute)
+		w.wantHeard(page, paused.PSID, openHours)
 	})
 }

@@ -67,8 +67,8 @@ func inTown(t *testing.T, test func(*town)) {
 			t.Fatal(err)
 		}
 		w := &town{t: t, store: store, metas: map[messenger.PageID]*simulator.Meta{}, token: "page-token"}
-		for _, id := range []messenger.PageID{page, other} {
-			meta, err := simulator.New(simulator.Options{App: app, AppSecret: secret, Page: id, PageToken: w.token, Webhook: hook, Seed: 1})
+		for i, id := range []messenger.PageID{page, other} {
+			meta, err := simulator.New(simulator.Options{App: app, AppSecret: secret, Page: id, PageToken: w.token, Webhook: hook, Seed: uint64(i + 1)})
 			if err != nil {
 				t.Fatal(err)
 			}
