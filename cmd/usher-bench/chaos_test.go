@@ -15,8 +15,6 @@ import (
 )
 
 // built is the program under test; "" where there is no Redis to test it on.
-//
-//nolint:gochecknoglobals // built once, by TestMain
 var built string
 
 func TestMain(m *testing.M) {
@@ -47,8 +45,6 @@ func exec(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 // A short run with a few faults of each side breaks nothing, judges what it is
 // there to judge, and leaves nothing behind.
-//
-//nolint:paralleltest // it kills processes, and wants the machine for itself
 func TestChaos(t *testing.T) {
 	if built == "" {
 		t.Skip(errNoRedis)
@@ -89,15 +85,13 @@ func TestChaos(t *testing.T) {
 }
 
 // Who gives up in the midst of a run leaves no process and no file behind.
-//
-//nolint:paralleltest // as above
 func TestChaosInterrupted(t *testing.T) {
 	if built == "" {
 		t.Skip(errNoRedis)
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
-	said := &watch{for_: "events acknowledged", then: cancel}
+	said := &watch{said: "events acknowledged", then: cancel}
 	code := run(ctx, []string{"chaos", "--usher", built, "--for", "10m", "--faults", "0", "--replicas", "1", "--customers", "2"}, &strings.Builder{}, said)
 	if code != exitFailed || !strings.Contains(said.text.String(), "context canceled") {
 		t.Errorf("exits %d and says %q, want %d and why", code, &said.text, exitFailed)
@@ -111,15 +105,25 @@ func TestChaosInterrupted(t *testing.T) {
 // watch acts when something is said.
 type watch struct {
 	text strings.Builder
-	for_ string
+	said string
 	then func()
 }
 
 func (w *watch) Write(b []byte) (int, error) {
-	if strings.Contains(string(b), w.for_) {
+	if strings.Contains(string(b), w.said) {
 		w.then()
 	}
 	return w.text.Write(b)
+}
+
+// Every command explains itself and has examples that name it.
+func TestEveryCommandHasHelp(t *testing.T) {
+	t.Parallel()
+	for _, c := range (&program{}).rootCommand().Commands() {
+		if c.Short == "" || !strings.Contains(c.Example, c.CommandPath()) {
+			t.Errorf("%s: Short %q, Example %q: both are wanted, and an example of it", c.CommandPath(), c.Short, c.Example)
+		}
+	}
 }
 
 func TestArguments(t *testing.T) {
@@ -129,14 +133,19 @@ func TestArguments(t *testing.T) {
 		code int
 		says string
 	}{
-		"help":            {args: []string{"chaos", "--help"}, says: "Examples:"},
-		"nothing":         {args: nil, says: "Usage:"},
-		"unknown_command": {args: []string{"choas"}, code: 2, says: `unknown command "choas"`},
-		"unknown_flag":    {args: []string{"chaos", "--speed", "3"}, code: 2, says: "unknown flag: --speed"},
-		"no_such_redis":   {args: []string{"chaos", "--redis", "galaxy"}, code: 2, says: "--redis galaxy: want single, sentinel or cluster"},
-		"all_at_once":     {args: []string{"chaos", "--replicas", "0", "--lease", "1m"}, code: 2, says: "--replicas 0: want 1 to 16\nflag out of bounds: --lease 1m0s: want 1s to 20s"},
-		"no_time":         {args: []string{"chaos", "--for", "1ms"}, code: 2, says: "--for 1ms: want 1s or more"},
-		"no_usher":        {args: []string{"chaos", "--usher", "/nowhere/usher"}, code: 1, says: "--usher: "},
+		"help":             {args: []string{"chaos", "--help"}, says: "Examples:"},
+		"nothing":          {args: nil, says: "Usage:"},
+		"unknown_command":  {args: []string{"choas"}, code: 2, says: `unknown command "choas"`},
+		"unknown_flag":     {args: []string{"chaos", "--speed", "3"}, code: 2, says: "unknown flag: --speed"},
+		"no_such_redis":    {args: []string{"chaos", "--redis", "galaxy"}, code: 2, says: "--redis galaxy: want single, sentinel or cluster"},
+		"all_at_once":      {args: []string{"chaos", "--replicas", "0", "--lease", "1m"}, code: 2, says: "--replicas 0: want 1 to 16\nflag out of bounds: --lease 1m0s: want 1s to 20s"},
+		"no_time":          {args: []string{"chaos", "--for", "1ms"}, code: 2, says: "--for 1ms: want 1s or more"},
+		"no_such_batch":    {args: []string{"load", "--batches", "0"}, code: 2, says: "--batches [0]: want 1 to 1000 each"},
+		"no_yardstick":     {args: []string{"load", "--url", "http://x/webhook", "--baseline"}, code: 2, says: "--baseline true: want no --url"},
+		"nobody_there":     {args: []string{"load", "--url", "http://127.0.0.1:1/webhook"}, code: 1, says: "nobody answers: of "},
+		"baseline_of_what": {args: []string{"baseline", "wc"}, code: 1, says: `want echo or sketch: "wc"`},
+		"soak_too_short":   {args: []string{"soak", "--for", "1m"}, code: 2, says: "--for 1m0s: want 20 times --every or more"},
+		"no_usher":         {args: []string{"chaos", "--usher", "/nowhere/usher"}, code: 1, says: "--usher: "},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,7 @@ const (
 	redisSingle   = "single"
 	redisSentinel = "sentinel"
 	redisCluster  = "cluster"
+	redisPlain    = "plain" // single, and no proxy before it: for measurements
 )
 
 // redisMaster is what sentinels call the primary.
@@ -75,12 +76,16 @@ func startRedis(ctx context.Context, mode, dir string, confirm int) (*redisRig, 
 }
 
 func (r *redisRig) startSingle(ctx context.Context) error {
-	n, err := r.node(ctx, "redis", true)
+	n, err := r.node(ctx, "redis", r.mode == redisSingle)
 	if err != nil {
 		return err
 	}
-	r.url = "redis://" + n.proxy.address() + "/0"
-	r.client = redis.NewClient(&redis.Options{Addr: n.proxy.address(), PoolSize: 8})
+	address := n.address()
+	if n.proxy != nil {
+		address = n.proxy.address()
+	}
+	r.url = "redis://" + address + "/0"
+	r.client = redis.NewClient(&redis.Options{Addr: address, PoolSize: 8})
 	return nil
 }
 

@@ -62,7 +62,7 @@ measures it or tries to break it. What it starts it ends, also after Ctrl-C.
 
 Progress is told on stderr; a table comes at the end, and JSON with --json FILE.
 Exit codes: 0 ok, 1 failed or a guarantee is broken, 2 wrong command line.`,
-		Example:       "  usher-bench chaos --seed 7\n  usher-bench chaos --redis sentinel --for 2m --faults 100",
+		Example:       "  usher-bench chaos --seed 7\n  usher-bench load --baseline",
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true, // run says them
@@ -71,7 +71,7 @@ Exit codes: 0 ok, 1 failed or a guarantee is broken, 2 wrong command line.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&p.usher, "usher", "", "the program under test; found beside this one or on PATH")
 	root.PersistentFlags().StringVar(&p.json, "json", "", "also write the results to a file")
-	root.AddCommand(p.chaosCommand())
+	root.AddCommand(p.chaosCommand(), p.loadCommand(), p.soakCommand(), p.baselineCommand())
 	for _, c := range root.Commands() {
 		act := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {

@@ -107,7 +107,7 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 private_listen: "127.0.0.1:0"
 redis: {url: "%s", durability: %s, replicas: %d}
 partitions: {lease: %v, renew: %v, margin: %v}
-outbox: {call_timeout: %v, echo_grace: %v}
+outbox: {call_timeout: %v, echo_grace: %v, send_rate: 100000}
 stop_timeout: %v
 messenger:
   app_id: "%s"

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"usher/messenger/webhook"
+)
+
+// A short run measures each case, every event has its reply, and nothing is left
+// behind.
+func TestLoad(t *testing.T) {
+	if built == "" {
+		t.Skip(errNoRedis)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	file := filepath.Join(t.TempDir(), "load.json")
+	code, out, errs := exec(t, "load", "--usher", built, "--for", "300ms", "--connections", "4", "--batches", "1,20", "--rates", "50", "--json", file)
+	if code != exitOK {
+		t.Fatalf("exits %d:\n%s\n%s", code, out, errs)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []measured
+	if err := json.Unmarshal(b, &rows); err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 3 || rows[0].Batch != 1 || rows[1].Batch != 20 || rows[2].Asked != 50 {
+		t.Fatalf("measured %+v, want batches of 1 and 20 and a rate of 50", rows)
+	}
+	for _, m := range rows {
+		if m.Acked == 0 || m.Replied == 0 || m.Failed+m.Missing+m.Strays > 0 || m.Reply.P99 < m.Reply.P50 || m.Reply.Max <= 0 {
+			t.Errorf("measured %+v, want each event acknowledged and answered", m)
+		}
+	}
+	if !strings.Contains(out, "usher, closed loop") || !strings.Contains(out, "usher, open loop") {
+		t.Errorf("the table is\n%s", out)
+	}
+	left, err := os.ReadDir(os.Getenv("TMPDIR"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// What is not acknowledged, never answered or answered twice is counted as such.
+func TestDriverCounts(t *testing.T) {
+	t.Parallel()
+	d := &driver{secret: "s", page: "1", threads: 3, batch: 2, client: http.DefaultClient}
+	graph := httptest.NewServer(d)
+	t.Cleanup(graph.Close)
+	bodies := 0
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		events, decodeErr := webhook.Decode(body)
+		if err != nil || decodeErr != nil || len(events) != 2 || r.Header.Get("X-Hub-Signature-256") != webhook.Sign([]byte("s"), body) {
+			t.Errorf("delivered %q, %v, %v", body, err, decodeErr)
+		}
+		bodies++
+		if bodies == 2 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		for range 2 { // one reply too many, and none to the other
+			res, err := http.Post(graph.URL+"/v26.0/1/messages", "application/json", strings.NewReader(`{"recipient":{"id":"`+string(events[0].Thread.PSID)+`"},"message":{"text":"hi"}}`))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = res.Body.Close()
+		}
+	}))
+	t.Cleanup(hook.Close)
+	d.url = hook.URL
+	d.reset()
+	d.post(t.Context(), now())
+	d.post(t.Context(), now())
+	if d.acked != 2 || d.failed != 2 || d.replied != 1 || d.strays != 1 || d.waiting != 3 {
+		t.Errorf("%d acknowledged, %d failed, %d replied, %d strays, %d waiting; want 2, 2, 1, 1, 3", d.acked, d.failed, d.replied, d.strays, d.waiting)
+	}
+}
+
+// The latency of an open loop counts from when an event was due.
+func TestLatencyCountsFromWhenItWasDue(t *testing.T) {
+	t.Parallel()
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(hook.Close)
+	d := &driver{url: hook.URL, page: "1", threads: 1, batch: 1, client: http.DefaultClient}
+	d.reset()
+	d.post(t.Context(), now().Add(-time.Second))
+	if got := latencyOf(d.ack).P50; got < 1000 {
+		t.Errorf("an event sent a second late took %.1f ms, want 1000 or more", got)
+	}
+}
+
+// What grows is seen, what is noise is not.
+func TestTrends(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		of   func(n float64) sample
+		want []string
+	}{
+		"steady": {of: func(n float64) sample {
+			return sample{ResidentMB: 50 + float64(int(n)%2), Goroutines: 300 + float64(int(n)%7), Files: 80}
+		}},
+		"grows_at_first_only": {of: func(n float64) sample {
+			return sample{ResidentMB: min(20+n, 50), Goroutines: min(10*n, 400), Files: 80}
+		}},
+		"memory":     {of: func(n float64) sample { return sample{ResidentMB: 50 + n, Goroutines: 300, Files: 80} }, want: []string{"MB resident"}},
+		"goroutines": {of: func(n float64) sample { return sample{ResidentMB: 50, Goroutines: 300 + 3*n, Files: 80} }, want: []string{"goroutines"}},
+		"files":      {of: func(n float64) sample { return sample{ResidentMB: 50, Goroutines: 300, Files: 80 + n} }, want: []string{"open files"}},
+		"redis":      {of: func(n float64) sample { return sample{RedisMB: n * n} }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var samples []sample
+			for n := range 100 {
+				s := tt.of(float64(n))
+				s.At = 10 * float64(n)
+				samples = append(samples, s)
+			}
+			var got []string
+			for _, x := range trends(samples) {
+				if x.Grows {
+					got = append(got, x.What)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%q grow, want %q", got, tt.want)
+			}
+		})
+	}
+	if got, mean := slope([]sample{{At: 0, Files: 1}, {At: 2, Files: 7}}, func(s sample) float64 { return s.Files }); got != 3 || mean != 4 {
+		t.Errorf("slope = %v, mean %v; want 3 and 4", got, mean)
+	}
+}
+
+// A short soak samples the process and ends with a verdict.
+func TestSoak(t *testing.T) {
+	if built == "" {
+		t.Skip(errNoRedis)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	file := filepath.Join(t.TempDir(), "soak.json")
+	code, out, errs := exec(t, "soak", "--usher", built, "--for", "2s", "--every", "50ms", "--rate", "20", "--json", file)
+	if code != exitOK && !strings.Contains(errs, errGrows.Error()) { // it may grow for so short a time
+		t.Fatalf("exits %d:\n%s\n%s", code, out, errs)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results soakResults
+	if err := json.Unmarshal(b, &results); err != nil {
+		t.Fatal(err)
+	}
+	if len(results.Samples) < leastSamples || len(results.Trends) != 4 || results.Load.Failed+results.Load.Missing > 0 {
+		t.Errorf("soaked %+v", results)
+	}
+	for _, s := range results.Samples {
+		if s.Goroutines == 0 || s.RedisMB == 0 {
+			t.Errorf("sampled %+v", s)
+		}
+	}
+}
