@@ -251,6 +251,18 @@ func TestRoutingActionsResetTheAdsDays(t *testing.T) {
 	}
 }
 
+// An ad leads to its app once, with the tap, not again with her next message.
+func TestAdLeadsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.says("hello")
+	w.Customer(ann).ComesFromAd(simulator.Ad{ID: "604", App: desk})
+	w.wantOwner(desk)
+	w.post("take_thread_control", "").wantOK(t)
+	w.says("there?")
+	w.wantOwner(bot)
+}
+
 func TestDaysOfAnAd(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ days, limit, want int }{

@@ -72,6 +72,9 @@ func TestIceBreakers(t *testing.T) {
 	if _, err := ann.Starts(); !errors.Is(err, simulator.ErrNotThere) {
 		t.Errorf("Get Started beside ice breakers = %v, want ErrNotThere", err)
 	}
+	if got := w.Phone(ann.Speaks("fr_FR").PSID()).IceBreakers; !cmp.Equal(got, []string{"Open?"}) {
+		t.Errorf("ice breakers in French = %q, want those without a locale", got)
+	}
 	if _, err := ann.Speaks("de_DE").TapsIceBreaker("Open?"); !errors.Is(err, simulator.ErrNotThere) {
 		t.Errorf("ice breaker of another locale = %v, want ErrNotThere", err)
 	}
@@ -175,7 +178,7 @@ func TestPageReactsAndSees(t *testing.T) {
 	act("react", on("m_404")).want(t, 400, 100, 0)
 	act("react", fmt.Sprintf(`{"message_id":%q}`, second)).want(t, 400, 100, 0)
 	act("react", `7`).want(t, 400, 100, 0)
-	act("unreact", fmt.Sprintf(`{"message_id":%q}`, first)).wantOK(t)
+	act("unreact", on(first)).wantOK(t)
 	want("onefalse", "twofalse", "hifalse")
 	w.post("messages", `"sender_action":"mark_seen"`).wantOK(t)
 	want("onetrue", "twotrue", "hifalse")
