@@ -54,6 +54,8 @@ type Deed struct {
 	Payload string `json:"payload,omitempty"`
 	Code    string `json:"code,omitempty"`
 	Reason  string `json:"reason,omitempty"`
+	// Comment stands beside the score of a feedback form.
+	Comment string `json:"comment,omitempty"`
 	// Method, Path and Body are a Graph call: POST me/messages {…}.
 	Method string          `json:"method,omitempty"`
 	Path   string          `json:"path,omitempty"`

@@ -1,10 +1,15 @@
 package simulator
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"usher/messenger"
 )
 
 // Feedback is the form that a customer_feedback template opens: one question, and
@@ -24,8 +29,9 @@ type Feedback struct {
 	Label  string `json:"label,omitempty"`
 	// FollowUp stands in the field for a text of up to 400 characters; "" is no field.
 	FollowUp string `json:"follow_up,omitempty"`
-	// Until is when the form can no longer be filled in.
-	Until time.Time `json:"until"`
+	// Until is when the form can no longer be filled in. Answered tells that it was.
+	Until    time.Time `json:"until"`
+	Answered bool      `json:"answered,omitempty"`
 }
 
 // score is a way to ask: its options and what it asks by default.
@@ -156,6 +162,60 @@ func (q sendQuestion) check(kind score) *GraphError {
 func linkless(texts ...string) *GraphError {
 	if slices.ContainsFunc(texts, regexp.MustCompile(`(?i)https?://|\bwww\.`).MatchString) {
 		return bad("The texts of a feedback template may not contain URLs")
+	}
+	return nil
+}
+
+// maxFeedback is the longest free text, in characters.
+const maxFeedback = 400
+
+// Rates fills in the newest feedback form that is still open: the answer is a score
+// within the form's options, or the text of a free form; comment is the text beside
+// a score, "" for none. The apps are told without a time, as in Meta's sample.
+func (c *Customer) Rates(answer, comment string) error {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	for i := range slices.Backward(c.t.lines) {
+		l := &c.t.lines[i]
+		if l.Feedback == nil || l.Feedback.Answered || !c.m.now().Before(l.Feedback.Until) {
+			continue
+		}
+		form := *l.Feedback // whoever has seen the line keeps the form as it was
+		if err := form.takes(answer, comment); err != nil {
+			return err
+		}
+		form.Answered = true
+		l.Feedback = &form
+		rating := answeredRating{Type: form.Type, Payload: answer}
+		if comment != "" {
+			rating.FollowUp = &answeredRating{Type: "free_form", Payload: comment}
+		}
+		told := answers{Screens: []answeredScreen{{Questions: map[string]answeredRating{form.ID: rating}}}}
+		c.tellEach("rates", answer, event{kind: messenger.KindFeedback, field: fieldFeedback, timeless: true, item: item{Feedback: &told}})
+		return nil
+	}
+	return fmt.Errorf("rate %q: %w: no form is open", answer, ErrNotThere)
+}
+
+// takes refuses what the form does not let her enter.
+func (f Feedback) takes(answer, comment string) error {
+	lowest, highest := 1, 5
+	switch f.Option {
+	case "zero_to_ten":
+		lowest, highest = 0, 10
+	case "one_to_seven":
+		highest = 7
+	}
+	score, err := strconv.Atoi(answer)
+	switch {
+	case f.Type == "free_form" && (answer == "" || utf8.RuneCountInString(answer) > maxFeedback):
+		return fmt.Errorf("rate: %w: the text has 1 to %d characters", ErrNotThere, maxFeedback)
+	case f.Type != "free_form" && (err != nil || strconv.Itoa(score) != answer || score < lowest || score > highest):
+		return fmt.Errorf("rate %q: %w: the form has %d to %d", answer, ErrNotThere, lowest, highest)
+	case comment != "" && f.FollowUp == "":
+		return fmt.Errorf("rate with a comment: %w: the form asks for none", ErrNotThere)
+	case utf8.RuneCountInString(comment) > maxFeedback:
+		return fmt.Errorf("rate with a comment: %w: it has up to %d characters", ErrNotThere, maxFeedback)
 	}
 	return nil
 }

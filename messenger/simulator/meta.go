@@ -11,7 +11,13 @@
 //	ann := meta.Customer("7000000000000001").Named("Ann", "Lee")
 //	ann.Says("hello")
 //	meta.Settle(ctx)                       // every webhook is answered
-//	meta.Transcript("7000000000000001")    // what her phone shows
+//	meta.Phone("7000000000000001")         // what her phone shows
+//	meta.Agent().Replies("7000000000000001", "Tom here")
+//
+// Those who act: a [Customer] writes, taps, reacts, and comes by a link, an ad or a
+// lead form; an [Agent] answers in the Page Inbox ([Meta.Inbox]); [AI] is Meta's
+// own; an [OtherApp] calls Graph like the app under test. Whatever they do is told
+// to the apps as Meta would.
 //
 // Conversation Routing is followed as Meta documents it; where the documents
 // are silent or contradict each other, [Doubts] has a switch.

@@ -45,6 +45,7 @@ func customerVerbs() map[string]verb[*Customer] {
 		})},
 		"links_account":   {needs: "code", do: done(func(c c, d Deed) error { c.LinksAccount(d.Code); return nil })},
 		"unlinks_account": {do: done(func(c c, _ Deed) error { c.LinksAccount(""); return nil })},
+		"rates":           {needs: "text", takes: "comment", do: done(func(c c, d Deed) error { return c.Rates(d.Text, d.Comment) })},
 		"judges": {needs: "text", do: done(func(c c, d Deed) error {
 			if d.Text != "good" && d.Text != "bad" {
 				return fmt.Errorf("judge %q: %w: good and bad are", d.Text, ErrNotThere)
