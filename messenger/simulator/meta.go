@@ -359,6 +359,12 @@ func (m *Meta) next(prefix string) string {
 	return fmt.Sprintf("%s%016x%08x", prefix, m.opt.Seed, m.serial)
 }
 
+// number returns an id of digits that this run has not used.
+func (m *Meta) number(prefix string) string {
+	m.serial++
+	return prefix + strconv.FormatUint(m.opt.Seed%1e6, 10) + strconv.FormatUint(1e8+m.serial, 10)
+}
+
 // pause waits for d on the injected clock.
 func (m *Meta) pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {

@@ -3,7 +3,6 @@ package simulator
 import (
 	"net/url"
 	"slices"
-	"strconv"
 )
 
 // persona is a name and a picture with which messages of the Page can be signed.
@@ -38,15 +37,9 @@ func (m *Meta) addPersona(c *call) (any, *GraphError) {
 	if refused := fetchable(p.Picture); refused != nil {
 		return nil, refused
 	}
-	p.ID = m.number()
+	p.ID = m.number("7")
 	m.personas = append(m.personas, p)
 	return map[string]string{"id": p.ID}, nil
-}
-
-// number returns an id of digits that this run has not used.
-func (m *Meta) number() string {
-	m.serial++
-	return "7" + strconv.FormatUint(m.opt.Seed%1e6, 10) + strconv.FormatUint(1e8+m.serial, 10)
 }
 
 // listPersonas is GET /{page}/personas, newest first.

@@ -1,7 +1,5 @@
 package simulator
 
-import "strings"
-
 // maxUploads bounds the attachments that are kept for later: the newest. Meta
 // keeps them for 90 days.
 const maxUploads = 10_000
@@ -14,8 +12,7 @@ type uploads struct {
 
 // keep stores an attachment of a type for later and returns its id.
 func (m *Meta) keep(kind string) string {
-	m.serial++
-	id := "9" + strings.TrimPrefix(m.next(""), "0")
+	id := m.number("9")
 	u := &m.uploads
 	if len(u.ids) >= maxUploads {
 		delete(u.kinds, u.ids[0])
