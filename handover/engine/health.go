@@ -175,7 +175,7 @@ func (h *health) fine(words bool) {
 		return
 	}
 	h.log.Info().Str("page", string(h.page)).Stringer("state", h.state).Dur("lasted", h.now().Sub(h.since)).Msg("Calls of the Page go on")
-	h.state, h.since, h.until, h.why, h.pauses = Open, time.Time{}, time.Time{}, "", 0
+	h.state, h.since, h.until, h.why = Open, time.Time{}, time.Time{}, ""
 }
 
 // spent says how much of Meta's allowance is, and returns the share of the usual

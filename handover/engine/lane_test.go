@@ -546,3 +546,32 @@ func TestStaleStoreDuringAPause(t *testing.T) {
 		w.wantHeard(page, paused.PSID, openHours)
 	})
 }
+
+// A way back that Meta refuses with all else is one call, and comes about later.
+func TestWayBackWithADeadToken(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		w.serve()
+		w.says(page, person(0), "human")
+		pass(time.Minute)
+		w.metas[page].RevokeToken()
+		before := w.calls(page)
+		w.says(page, person(0), "bot")
+		pass(10 * time.Second)
+		if n := w.calls(page) - before; n != 1 {
+			t.Errorf("%d calls were made with a dead token, want the take alone", n)
+		}
+		_, _, pending, _, err := w.store.Thread(w.t.Context(), messenger.ThreadKey{Page: page, PSID: person(0)})
+		if err != nil || len(pending) != 2 {
+			t.Fatalf("%q are pending, %v, want the take and its words", pending, err)
+		}
+		for _, body := range pending {
+			if f, err := engine.UnmarshalPending(body); err != nil || f.Attempts != 0 {
+				t.Errorf("pending: %+v, %v, want no attempt counted", f, err)
+			}
+		}
+		w.metas[page].Heal()
+		pass(10 * time.Minute)
+		w.wantHeard(page, person(0), passingOn, "I am back.")
+	})
+}
