@@ -132,6 +132,7 @@ type faults struct {
 	reorder bool
 	held    bool
 	batch   int
+	chaos   *chaos // nil is none
 }
 
 // Armed is a failure that calls to an edge still have before them.
@@ -170,11 +171,12 @@ func (m *Meta) arm(edge string, f Failure) {
 }
 
 // Heal ends everything that is wrong: failures, latency, dropped echoes,
-// duplicates, disorder; and App's token is good again. Held deliveries stay
+// duplicates, disorder, chaos; and App's token is good again. Held deliveries stay
 // held, and late ones late.
 func (m *Meta) Heal() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.endChaos()
 	m.faults = faults{held: m.faults.held, batch: m.faults.batch}
 	if m.us.token == "" {
 		m.us.token, m.us.dead = m.us.dead, ""
@@ -198,6 +200,8 @@ type Faults struct {
 	Reorder    bool `json:"reorder,omitempty"`
 	// Held tells that deliveries pile up, see [Meta.HoldDeliveries].
 	Held bool `json:"held,omitempty"`
+	// Chaos tells that [Meta.Chaos] is at work.
+	Chaos bool `json:"chaos,omitempty"`
 }
 
 // Faults returns what is wrong at present.
@@ -208,7 +212,7 @@ func (m *Meta) Faults() Faults {
 	f := &m.faults
 	return Faults{
 		Failures: slices.Clone(f.armed), TokenDead: m.us.token == "", Latency: f.latency != nil, DroppedEchoes: f.share,
-		ChosenEchoes: f.drop != nil, Duplicates: f.copies, Reorder: f.reorder, Held: f.held,
+		ChosenEchoes: f.drop != nil, Duplicates: f.copies, Reorder: f.reorder, Held: f.held, Chaos: f.chaos != nil,
 	}
 }
 
