@@ -66,6 +66,9 @@ type Event struct {
 	Attachments []string `json:"attachments,omitempty"`
 	// Sticker is the sticker_id of a message, see LikeSticker.
 	Sticker string `json:"sticker,omitempty"`
+	// Accepted is when the event was stored, by the store's clock. Who reads it sets
+	// it: the store has it beside the event.
+	Accepted time.Time `json:"accepted,omitzero"`
 	// Raw is the item as it came, kept for kinds that are not understood, so that
 	// nothing is lost. At most 64 KiB; a longer one is cut and no longer JSON,
 	// hence a string.

@@ -20,6 +20,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -101,6 +102,8 @@ type Options struct {
 	// Observe, where given, is called with every line of history once it is
 	// durable. It must not block.
 	Observe func(Line)
+	// Measure, where given, is called with what something took. It must not block.
+	Measure func(Measure)
 	// Now returns the current time, of which but for [Engine.Status] only the
 	// monotonic part is used. Defaults to [time.Now].
 	Now func() time.Time
@@ -121,6 +124,8 @@ type Engine struct {
 	wanted     map[int]bool       // fall to us, but are another's still
 	wakeup     chan struct{}      // members must look again
 	running    sync.WaitGroup
+
+	lost, reloaded atomic.Int64 // see Stats
 }
 
 // page is a Page with the lane of its calls.
@@ -151,6 +156,9 @@ func New(o Options) (*Engine, error) {
 	}
 	if o.Observe == nil {
 		o.Observe = func(Line) {}
+	}
+	if o.Measure == nil {
+		o.Measure = func(Measure) {}
 	}
 	switch {
 	case o.Store == nil:

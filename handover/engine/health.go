@@ -178,13 +178,18 @@ func (h *health) fine(words bool) {
 	h.state, h.since, h.until, h.why = Open, time.Time{}, time.Time{}, ""
 }
 
+// usage returns how much of Meta's allowance is spent, in per cent.
+func (h *health) usage(u graph.Usage) float64 {
+	if h.now().Sub(u.At) > usageAge {
+		return 0
+	}
+	return u.Percent
+}
+
 // spent says how much of Meta's allowance is, and returns the share of the usual
 // rate at which words may go on.
 func (h *health) spent(u graph.Usage) (share float64) {
-	percent := u.Percent
-	if h.now().Sub(u.At) > usageAge {
-		percent = 0
-	}
+	percent := h.usage(u)
 	slow := percent >= slowAt || percent >= slowEnds && !h.slow.IsZero()
 	switch {
 	case slow && h.slow.IsZero():
@@ -208,6 +213,9 @@ type PageStatus struct {
 	Until   time.Time `json:"until,omitzero"`
 	Reason  string    `json:"reason,omitempty"`
 	Waiting int       `json:"waiting"` // calls that wait for their turn
+	// Usage is how much of Meta's allowance is spent, in per cent; 0 where Meta has
+	// not told for a while.
+	Usage float64 `json:"usage,omitempty"`
 }
 
 func (h *health) status() PageStatus {

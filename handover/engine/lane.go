@@ -64,7 +64,7 @@ type place struct {
 func (l *lane) newPlace(f *effect, begin func(trial bool)) *place {
 	return &place{
 		lane: l, f: f, begin: begin, refused: f.refused,
-		decides: !f.says() && f.Call != callReadProfile, speaks: f.says() || f.Call == callSayAndPass,
+		decides: !f.says() && f.Call != callReadProfile, speaks: f.speaks(),
 	}
 }
 
@@ -266,5 +266,6 @@ func (l *lane) status() PageStatus {
 	defer l.mu.Unlock()
 	s := l.health.status()
 	s.Waiting = l.queues[0].Len() + l.queues[1].Len()
+	s.Usage = l.usage(l.calls.Usage())
 	return s
 }

@@ -80,18 +80,21 @@ func (t *turn) land(r result) {
 		return
 	case r.end == ended:
 		s.line.Outcome = outcomeName(r.outcome)
+		if r.outcome == handover.OK && !r.known {
+			s.replied(f)
+		}
 		if f.Call == callReadProfile {
 			th.rec.Profile, th.rec.Asking = r.profile, false
 		}
 		s.ended(f, r.outcome, r.holder)
 	case r.end == outdated, !current:
-		s.line.Outcome = "cancelled"
+		s.line.Outcome = outcomeCancelled
 		t.settle(th, f)
 	case t.now.Sub(f.At) >= handover.StaleAfter:
-		s.line.Outcome = "expired"
+		s.line.Outcome = outcomeExpired
 		s.ended(f, handover.OutsideWindow, handover.HeldByOther)
 	case r.end != patient && f.Attempts+1 >= t.p.e.Attempts:
-		s.line.Outcome = "failed, given up"
+		s.line.Outcome = outcomeGivenUp
 		s.ended(f, handover.Failed, handover.HeldByOther)
 	default:
 		s.line.Outcome = t.postpone(f, r)
@@ -101,14 +104,14 @@ func (t *turn) land(r result) {
 
 // postpone arranges the next attempt and returns what to call this one's outcome.
 func (t *turn) postpone(f *effect, r result) string {
-	outcome, wait := "failed, again later", r.after
+	outcome, wait := outcomeRetry, r.after
 	pause := vary(retries[min(f.Attempts, len(retries)-1)])
 	switch r.end {
 	case patient:
-		outcome = "must wait"
+		outcome = outcomeHeld
 		f.refused = true
 	case unsure:
-		outcome = "unknown, its echo decides"
+		outcome = outcomeUnsure
 		wait = max(t.p.e.EchoGrace, pause)
 		f.Unsure = true
 		f.Attempts++
@@ -155,7 +158,7 @@ func (t *turn) overtake(th *thread) {
 		for _, g := range slices.Clone(th.queue) {
 			if g == f || g.Chain == f.Chain && g.says() { // half an answer is none
 				t.settle(th, g)
-				t.line(Line{Thread: th.key, What: "overtaken", ID: g.ID, Call: g.String(), Outcome: "dropped: the handoff goes first"})
+				t.line(Line{Thread: th.key, What: "overtaken", ID: g.ID, Call: g.String(), Outcome: outcomeDropped + ": the handoff goes first"})
 			}
 		}
 	}
@@ -177,7 +180,7 @@ func (t *turn) expire() {
 				break // its call ends at once
 			}
 			fine := t.protected(th, []byte(f.ID), func() {
-				s.line.Call, s.line.Attempt, s.line.Outcome = f.String(), f.Attempts, "expired: "+why
+				s.line.Call, s.line.Attempt, s.line.Outcome = f.String(), f.Attempts, outcomeExpired+": "+why
 				s.ended(f, handover.OutsideWindow, handover.HeldByOther)
 				s.done()
 			})

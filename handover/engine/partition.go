@@ -31,6 +31,9 @@ type partition struct {
 	born     time.Time      // monotonic
 	trust    atomic.Int64   // ns after born until which the lease is ours for sure
 
+	pending atomic.Int64 // effects in the outbox
+	oldest  atomic.Int64 // ns after born at which the oldest of them was decided
+
 	threads  map[string]*thread
 	queued   map[*thread]struct{} // threads with something in their outbox
 	inFlight int
@@ -121,8 +124,10 @@ func (p *partition) run(ctx context.Context) {
 	switch {
 	case errors.Is(err, handover.ErrLeaseLost):
 		p.abandon() // for senders that wait for their turn
+		p.e.lost.Add(1)
 		log.Warn().Msg("Partition lost: another process owns it")
 	case errors.Is(err, handover.ErrStale):
+		p.e.reloaded.Add(1)
 		log.Warn().Msg("Store is at another step, as after a failover: partition is loaded anew")
 		p.land(ctx)
 		if err := p.e.store.Release(ctx, p.identity, false); err != nil {
@@ -341,6 +346,9 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	for _, en := range entries {
+		p.e.Measure(Measure{Lag, pageOf(en.thread), p.now().Sub(en.raw.At)})
+	}
 	p.unread = left || max(len(batch.Entries), len(batch.Due)) == batchSize
 	if isClosed(p.draining) {
 		p.recallAll()
@@ -348,6 +356,7 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 		p.dispatch(ctx)
 	}
 	p.forget()
+	p.count()
 	return p.mustRead() || len(p.results)+len(p.landed) > 0, nil
 }
 
@@ -390,6 +399,7 @@ func (p *partition) commit(ctx context.Context, t *turn) (left bool, err error) 
 	var done handover.Committed
 	// The same commit is repeated until its outcome is known: a repeat of one
 	// that was applied changes nothing.
+	begun := p.e.Now()
 	err = p.retrying(ctx, func() error { done, err = p.e.store.Commit(ctx, *c); return err })
 	if err != nil {
 		return false, fmt.Errorf("commit partition %d: %w", p.n, err)
@@ -398,6 +408,7 @@ func (p *partition) commit(ctx context.Context, t *turn) (left bool, err error) 
 	if c.Cursor != "" {
 		p.lease.Cursor = c.Cursor
 	}
+	p.e.Measure(Measure{What: Commit, Took: p.e.Now().Sub(begun)})
 	t.committed(done.Known)
 	return done.Left, nil
 }

@@ -71,7 +71,10 @@ type effect struct {
 	Target  messenger.AppID `json:"target,omitempty"`
 	Cause   handover.Cause  `json:"cause,omitempty"`
 
-	At        time.Time `json:"at"` // decided
+	At time.Time `json:"at"` // decided
+	// Accepted is when the event was stored that this is the first answer to; zero
+	// for all else.
+	Accepted  time.Time `json:"accepted,omitzero"`
 	Attempts  int       `json:"attempts,omitempty"`
 	NotBefore time.Time `json:"not_before,omitzero"`
 	// Unsure tells that a call may have reached Meta; Echoed that its words have.
@@ -87,6 +90,9 @@ type effect struct {
 
 // says tells whether the effect puts words into the thread.
 func (f *effect) says() bool { return f.Call == callSaid || f.Call == callSay }
+
+// speaks tells whether a customer reads something when it is done.
+func (f *effect) speaks() bool { return f.says() || f.Call == callSayAndPass }
 
 // passes tells whether the effect gives control away.
 func (f *effect) passes() bool { return f.Call == callSayAndPass || f.Call == callPass }
@@ -168,6 +174,8 @@ type Line struct {
 	Effects []string `json:"effects,omitempty"` // decided
 	Notes   []string `json:"notes,omitempty"`
 	Alarm   string   `json:"alarm,omitempty"`
+	// Episode is the one that ended; it is stored elsewhere.
+	Episode *handover.Episode `json:"-"`
 	// Call, Outcome and Error tell how a call went; Attempt counts from 1.
 	Call    string `json:"call,omitempty"`
 	Outcome string `json:"outcome,omitempty"`

@@ -20,6 +20,7 @@ type step struct {
 	id    string          // of the event: effects are named after it
 	line  Line
 	n     int  // effects so far
+	timed bool // whose answer it is that the customer waits for is settled
 	quiet bool // an event not worth a line of history unless it changes something
 }
 
@@ -101,7 +102,8 @@ func (s *step) echoed(id string) bool {
 		s.t.put[f] = struct{}{}
 	}
 	if f.says() { // of a handoff the words are there; whether control went with them, thread_owner tells
-		s.line.What, s.line.Call, s.line.Outcome = "call", f.String(), "ok, by its echo"
+		s.line.What, s.line.Call, s.line.Outcome = "call", f.String(), outcomeEchoed
+		s.replied(f)
 		s.ended(f, handover.OK, handover.HeldByOther)
 		s.done()
 	}
@@ -150,7 +152,7 @@ func (s *step) decide(ev handover.Event) {
 		case handover.Alarm:
 			s.line.Alarm = string(eff.Reason)
 		case handover.EndEpisode:
-			s.t.episode(s.th.key, eff.Episode)
+			s.episode(eff.Episode)
 		case handover.Note:
 			s.note(string(eff.Why))
 		default: // the others are calls
@@ -198,7 +200,7 @@ func (s *step) answer(ask handover.Answer) {
 		if c := s.callFor(eff); c != nil {
 			s.chain([]*effect{c})
 		} else if end, ok := eff.(handover.EndEpisode); ok {
-			s.t.episode(s.th.key, end.Episode)
+			s.episode(end.Episode)
 		}
 	}
 }
@@ -260,6 +262,9 @@ func (s *step) chain(effects []*effect) {
 		s.n++
 		f.Thread, f.Gen, f.At = s.th.key, s.th.rec.State.Generation, s.t.now
 		f.Chain = effects[0].ID
+		if !s.timed && f.speaks() {
+			f.Accepted, s.timed = s.ev.Accepted, true
+		}
 		s.t.order++
 		f.Order = s.t.order
 		if f.Message != nil {
@@ -296,11 +301,27 @@ func (s *step) dropChain(f *effect) {
 
 // moved records a change of hands.
 func (s *step) moved(before, next handover.State) {
+	if ep := next.Episode; ep != nil && !ep.FirstReply.IsZero() && (before.Episode == nil || before.Episode.FirstReply.IsZero()) {
+		s.t.took = append(s.t.took, Measure{FirstReply, s.th.page(), ep.FirstReply.Sub(ep.Asked)})
+	}
 	if before.Phase != next.Phase {
 		if !s.line.Moved {
 			s.line.From = before.Phase
 		}
 		s.line.To, s.line.Cause, s.line.Moved = next.Phase, next.Cause, true
+	}
+}
+
+// episode records an episode that ended.
+func (s *step) episode(ep handover.Episode) {
+	s.t.episode(s.th.key, ep)
+	s.line.Episode = &ep
+}
+
+// replied measures how long a customer waited for the first words.
+func (s *step) replied(f *effect) {
+	if !f.Accepted.IsZero() {
+		s.t.took = append(s.t.took, Measure{Reply, s.th.page(), s.t.now.Sub(f.Accepted)})
 	}
 }
 

@@ -19,6 +19,7 @@ type turn struct {
 	now    time.Time
 	commit handover.Commit
 	lines  []Line
+	took   []Measure // told once all is durable
 
 	touched map[*thread]struct{} // threads whose record may have changed
 	ticked  map[*thread]struct{} // threads whose timer fired: it is set anew or removed
@@ -69,6 +70,7 @@ func readEntry(raw handover.Entry) entry {
 			return en
 		}
 		en.thread = en.event.Thread.String()
+		en.event.Accepted = raw.At
 		if !en.event.At.IsZero() {
 			en.at = en.event.At
 		}
@@ -133,6 +135,9 @@ func (t *turn) tick(th *thread) {
 		return
 	}
 	t.ticked[th] = struct{}{}
+	if due := th.rec.State.Wake(); !due.IsZero() {
+		t.took = append(t.took, Measure{Late, th.page(), t.now.Sub(due)})
+	}
 	s := t.step(th, "timer", "timer:"+strconv.FormatInt(th.rec.State.Deadline.UnixMilli(), 10))
 	if s.pg != nil {
 		t.protected(th, nil, func() {
@@ -262,6 +267,9 @@ const emptyRecord = `{"state":{}}`
 func (t *turn) committed(known []string) {
 	for _, l := range t.lines {
 		t.p.e.tell(l)
+	}
+	for _, m := range t.took {
+		t.p.e.Measure(m)
 	}
 	for _, w := range t.commit.Threads {
 		if !w.Wake.IsZero() && (t.p.nextDue.IsZero() || w.Wake.Before(t.p.nextDue)) {

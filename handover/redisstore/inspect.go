@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -283,4 +285,51 @@ func (s *Store) Backlog(ctx context.Context) (entries, effects int64, err error)
 		effects += waiting[i+1].Val()
 	}
 	return entries, effects, nil
+}
+
+// Oldest returns for how long the oldest accepted entry has waited for its
+// partition's owner; 0 where none waits.
+func (s *Store) Oldest(ctx context.Context) (time.Duration, error) {
+	heads := make([]*redis.XMessageSliceCmd, len(s.partitions))
+	var now *redis.TimeCmd
+	_, err := s.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i := range s.partitions {
+			heads[i] = pipe.XRangeN(ctx, s.partitions[i].in, "-", "+", 1)
+		}
+		now = pipe.Time(ctx)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read age of backlog: %w", err)
+	}
+	var oldest time.Duration
+	for _, head := range heads {
+		for _, entry := range head.Val() {
+			ms, _, _ := strings.Cut(entry.ID, "-")
+			at, err := unixMilli(ms)
+			if err != nil {
+				return 0, fmt.Errorf("read age of backlog: %w", err)
+			}
+			oldest = max(oldest, now.Val().Sub(at))
+		}
+	}
+	return oldest, nil
+}
+
+// Pool tells how it stands with the connections to Redis, and what was counted
+// since the start.
+func (s *Store) Pool() Pool {
+	p := s.rdb.PoolStats()
+	return Pool{
+		Connections: int(p.TotalConns), Idle: int(p.IdleConns), Hits: int64(p.Hits), Misses: int64(p.Misses),
+		Timeouts: int64(p.Timeouts), Stale: int64(p.StaleConns),
+	}
+}
+
+// Pool are figures of the connections to Redis.
+type Pool struct {
+	Connections, Idle int   // open now
+	Hits, Misses      int64 // whether a free connection was found
+	Timeouts          int64 // none became free in time
+	Stale             int64 // closed, being broken or old
 }

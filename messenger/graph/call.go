@@ -57,6 +57,13 @@ func (c *Client) order(ctx context.Context, method, edge string, person messenge
 // do makes a call once and decodes its answer, a JSON object. The error is an
 // *Error, or ctx's where it ended before anything was sent.
 func (c *Client) do(ctx context.Context, k call, answer any) error {
+	begun := c.now()
+	err := c.try(ctx, k, answer)
+	c.observe(Call{Edge: k.edge, Err: err, Took: c.now().Sub(begun)})
+	return err
+}
+
+func (c *Client) try(ctx context.Context, k call, answer any) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("graph %s: %w", k.edge, err)
 	}

@@ -101,6 +101,48 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// Outcome names what the end of a call means, in one word: "ok", "not_owner",
+// "outside_window", "blocked", "rate_limited", "token_dead", "take_refused",
+// "bad_parameter", "permission", "page_restricted", "no_such_person", "transient",
+// "unknown", "not_made" where the context ended before it, or "refused" for what
+// nobody knows.
+func Outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return "not_made"
+	}
+	switch e.meaning() {
+	case ErrNotOwner: //nolint:errorlint // sentinels are compared by identity
+		return "not_owner"
+	case ErrOutsideWindow:
+		return "outside_window"
+	case ErrBlocked:
+		return "blocked"
+	case ErrRateLimited:
+		return "rate_limited"
+	case ErrTokenDead:
+		return "token_dead"
+	case ErrTakeRefused:
+		return "take_refused"
+	case ErrBadParameter:
+		return "bad_parameter"
+	case ErrPermission:
+		return "permission"
+	case ErrPageRestricted:
+		return "page_restricted"
+	case ErrNoSuchPerson:
+		return "no_such_person"
+	case ErrTransient:
+		return "transient"
+	case ErrUnknownOutcome:
+		return "unknown"
+	}
+	return "refused"
+}
+
 // Unwrap returns why there was no answer, or none that could be read.
 func (e *Error) Unwrap() error { return e.cause }
 

@@ -67,6 +67,16 @@ type Options struct {
 	Timeout time.Duration
 	// Now returns the current time; pauses count from it. Defaults to [time.Now].
 	Now func() time.Time
+	// Observe, where given, is told of each call once it has ended. It must be quick
+	// and safe for concurrent use.
+	Observe func(Call)
+}
+
+// Call is a call that has ended.
+type Call struct {
+	Edge string // one of [Edges]
+	Err  error  // nil where Meta answered without an error
+	Took time.Duration
 }
 
 // Format prints o without its secrets, whatever the verb.
@@ -82,6 +92,7 @@ type Client struct {
 	http    *http.Client
 	timeout time.Duration
 	now     func() time.Time
+	observe func(Call)
 	// secrets are behind a function because fmt prints what is in a field.
 	secrets  func() secrets
 	usage    atomic.Pointer[Usage]
@@ -107,6 +118,9 @@ func New(o Options) (*Client, error) {
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of what is injected
 	}
+	if o.Observe == nil {
+		o.Observe = func(Call) {}
+	}
 	if faults := o.faults(); len(faults) > 0 {
 		return nil, fmt.Errorf("%w: %s", errOption, strings.Join(faults, "; "))
 	}
@@ -117,6 +131,7 @@ func New(o Options) (*Client, error) {
 		http:    noRedirects(o.HTTP),
 		timeout: o.Timeout,
 		now:     o.Now,
+		observe: o.Observe,
 		secrets: func() secrets { return s },
 	}, nil
 }

@@ -20,6 +20,14 @@ const (
 	edgeProfile       = "profile"
 )
 
+// Edges returns the names of the edges that a [Client] calls.
+func Edges() []string {
+	return []string{
+		edgeMessages, edgePass, edgeTake, edgeRequest, edgeRelease, edgeExtend, edgeOwner, edgeMenu,
+		edgePage, edgeFeatures, edgeSubscriptions, edgeUpload, edgeProfile,
+	}
+}
+
 // Ping reads the Page's id: the cheapest call that needs Graph, the token and the
 // Page.
 func (c *Client) Ping(ctx context.Context) error {

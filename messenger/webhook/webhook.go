@@ -55,10 +55,19 @@ type Options struct {
 	//
 	// https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks
 	Timeout time.Duration
-	// Observe, where given, is told how each POST was answered and which events it
-	// brought; none if it was refused. It must be quick, safe for concurrent use,
-	// and not keep the events.
-	Observe func(status int, events []messenger.Event)
+	// Observe, where given, is told of each POST. It must be quick, safe for
+	// concurrent use, and not keep the events.
+	Observe func(Delivery)
+	// Now returns the current time, of which only the monotonic part is used.
+	// Defaults to [time.Now].
+	Now func() time.Time
+}
+
+// Delivery is a POST that was answered.
+type Delivery struct {
+	Status int               // of the answer
+	Events []messenger.Event // none if it was refused
+	Took   time.Duration     // from its headers to the answer
 }
 
 const (
@@ -103,7 +112,10 @@ func New(o Options) (*Handler, error) {
 		o.Timeout = defaultTimeout
 	}
 	if o.Observe == nil {
-		o.Observe = func(int, []messenger.Event) {}
+		o.Observe = func(Delivery) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the default of an injected clock
 	}
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -151,9 +163,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodGet:
 		h.subscribe(w, r)
 	case http.MethodPost:
+		begun := h.opts.Now()
 		status, events := h.receive(w, r)
 		answer(w, status, "EVENT_RECEIVED")
-		h.opts.Observe(status, events)
+		h.opts.Observe(Delivery{Status: status, Events: events, Took: h.opts.Now().Sub(begun)})
 	default:
 		w.Header().Set("Allow", "GET, POST")
 		answer(w, http.StatusMethodNotAllowed, "")

@@ -298,11 +298,15 @@ func TestSubscribe(t *testing.T) {
 // Metrics hear of every delivery.
 func TestObserve(t *testing.T) {
 	t.Parallel()
-	type seen struct{ Status, Events int }
+	type seen struct {
+		Status, Events int
+		Took           time.Duration
+	}
 	var got []seen
 	in := &inbox{}
-	h := newHandler(t, webhook.Options{Inbox: in, Observe: func(status int, events []messenger.Event) {
-		got = append(got, seen{status, len(events)})
+	var clock time.Time
+	h := newHandler(t, webhook.Options{Inbox: in, Now: func() time.Time { clock = clock.Add(time.Second); return clock }, Observe: func(d webhook.Delivery) {
+		got = append(got, seen{d.Status, len(d.Events), d.Took})
 	}})
 	serve(h, post(delivery(read, read)))
 	serve(h, httptest.NewRequest(http.MethodPost, "/webhook", http.NoBody))
@@ -310,7 +314,7 @@ func TestObserve(t *testing.T) {
 	serve(h, httptest.NewRequest(http.MethodGet, "/webhook", http.NoBody))
 	in.err = errors.New("down")
 	serve(h, post(delivery(read)))
-	if diff := cmp.Diff(got, []seen{{200, 2}, {401, 0}, {200, 0}, {503, 1}}); diff != "" {
+	if diff := cmp.Diff(got, []seen{{200, 2, time.Second}, {401, 0, time.Second}, {200, 0, time.Second}, {503, 1, time.Second}}); diff != "" {
 		t.Errorf("observed (-got +want):\n%s", diff)
 	}
 }
