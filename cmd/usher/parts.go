@@ -19,23 +19,29 @@ import (
 	"usher/messenger/graph"
 )
 
-// newEngine builds the engine from the settings.
-func newEngine(cfg config.Config, store engine.Store, script *bot.Script, log zerolog.Logger) (*engine.Engine, error) {
-	return newEngineWith(cfg, store, script, log, nil, nil)
+// witness is told what the engine does, by functions that may be nil.
+type witness struct {
+	line    func(engine.Line)
+	measure func(engine.Measure)
+	request func(messenger.PageID, graph.Call)
 }
 
-// newEngineWith builds it with an observer, and with a client that makes the
-// calls to Graph; nil for none and for the usual one.
-func newEngineWith(
-	cfg config.Config, store engine.Store, script *bot.Script, log zerolog.Logger, observe func(engine.Line), client *http.Client,
+// newEngine builds the engine from the settings. Client makes the calls to Graph;
+// nil for the usual one.
+func newEngine(
+	cfg config.Config, store engine.Store, script *bot.Script, log zerolog.Logger, told witness, client *http.Client,
 ) (*engine.Engine, error) {
 	pages := make(map[messenger.PageID]engine.Page, len(cfg.Messenger.Pages))
 	for _, p := range cfg.Messenger.Pages {
-		calls, err := newGraph(cfg, p, client)
+		o, id := graphOptions(cfg, p, client), messenger.PageID(p.ID)
+		if told.request != nil {
+			o.Observe = func(c graph.Call) { told.request(id, c) }
+		}
+		calls, err := graph.New(o)
 		if err != nil {
 			return nil, err
 		}
-		pages[messenger.PageID(p.ID)] = engine.Page{
+		pages[id] = engine.Page{
 			Name: p.Name, Graph: calls, Rules: rulesOf(cfg), Script: script, Texts: textsOf(cfg.Handover),
 		}
 	}
@@ -48,17 +54,21 @@ func newEngineWith(
 		Partitions: cfg.Partitions.Count, Lease: cfg.Partitions.Lease, Renew: cfg.Partitions.Renew, Margin: cfg.Partitions.Margin,
 		CallTimeout: cfg.Outbox.CallTimeout, EchoGrace: cfg.Outbox.EchoGrace, Parallel: cfg.Outbox.Parallel, Attempts: cfg.Outbox.Attempts,
 		SendRate: cfg.Outbox.SendRate, AnswerWithin: cfg.Outbox.AnswerWithin,
-		StopTimeout: cfg.StopTimeout - cfg.StopTimeout/doorShare, Log: log, Observe: observe,
+		StopTimeout: cfg.StopTimeout - cfg.StopTimeout/doorShare, Log: log, Observe: told.line, Measure: told.measure,
 	})
 }
 
 // newGraph returns the client of one Page; calls are made by client, or the usual
 // one where that is nil.
 func newGraph(cfg config.Config, p config.Page, client *http.Client) (*graph.Client, error) {
-	return graph.New(graph.Options{
+	return graph.New(graphOptions(cfg, p, client))
+}
+
+func graphOptions(cfg config.Config, p config.Page, client *http.Client) graph.Options {
+	return graph.Options{
 		Page: messenger.PageID(p.ID), Token: p.AccessToken.Reveal(), AppSecret: cfg.Messenger.AppSecret[0].Reveal(),
 		BaseURL: cfg.Messenger.GraphURL, Version: cfg.Messenger.GraphVersion, Timeout: cfg.Outbox.CallTimeout, HTTP: client,
-	})
+	}
 }
 
 // rulesOf returns the rules that the settings make.

@@ -19,7 +19,9 @@ import (
 	"usher/bot"
 	"usher/config"
 	"usher/handover/engine"
+	"usher/handover/metrics"
 	"usher/handover/redisstore"
+	"usher/messenger"
 	"usher/messenger/webhook"
 )
 
@@ -57,11 +59,13 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	if err != nil {
 		return err
 	}
-	eng, err := newEngine(cfg, store, script, log)
+	figures := newMetrics(cfg)
+	eng, err := newEngine(cfg, store, script, log, witness{figures.Line, figures.Measure, figures.Request}, nil)
 	if err != nil {
 		return err
 	}
-	hook, err := newWebhook(cfg, store, log)
+	figures.Watch(eng, store, cfg.Partitions.Count, time.Now) //nolint:forbidigo // the clock is injected here
+	hook, err := newWebhook(cfg, store, log, figures.Delivery)
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	go func() { engineDone <- eng.Run(work) }()
 	servers := []*server{
 		startServer(publicHandler(hook, rdb, log), public, log),
-		startServer(privateHandler(cfg.PrivateToken.Reveal(), eng.Status), private, log),
+		startServer(privateHandler(cfg.PrivateToken.Reveal(), eng.Status, figures.Handler()), private, log),
 	}
 	log.Info().Str("listen", public.Addr().String()).Str("private_listen", private.Addr().String()).
 		Str("redis", cfg.Redis.Server.String()).Str("durability", cfg.Redis.Durability).Int("pages", len(cfg.Messenger.Pages)).
@@ -138,13 +142,21 @@ func newStore(cfg config.Config, rdb redis.UniversalClient) (*redisstore.Store, 
 	})
 }
 
-func newWebhook(cfg config.Config, inbox webhook.Inbox, log zerolog.Logger) (*webhook.Handler, error) {
+func newMetrics(cfg config.Config) *metrics.Metrics {
+	pages := make([]messenger.PageID, len(cfg.Messenger.Pages))
+	for i, p := range cfg.Messenger.Pages {
+		pages[i] = messenger.PageID(p.ID)
+	}
+	return metrics.New(currentVersion(), pages)
+}
+
+func newWebhook(cfg config.Config, inbox webhook.Inbox, log zerolog.Logger, observe func(webhook.Delivery)) (*webhook.Handler, error) {
 	secrets := make([]string, len(cfg.Messenger.AppSecret))
 	for i, s := range cfg.Messenger.AppSecret {
 		secrets[i] = s.Reveal()
 	}
 	return webhook.New(webhook.Options{
-		Secrets: secrets, VerifyToken: cfg.Messenger.VerifyToken.Reveal(), Inbox: inbox, Log: log,
+		Secrets: secrets, VerifyToken: cfg.Messenger.VerifyToken.Reveal(), Inbox: inbox, Log: log, Observe: observe,
 	})
 }
 
@@ -202,8 +214,9 @@ func answerJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // privateHandler is what operators can reach.
-func privateHandler(token string, pages func() []engine.PageStatus) http.Handler {
+func privateHandler(token string, pages func() []engine.PageStatus, figures http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", figures)
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /pages", func(w http.ResponseWriter, _ *http.Request) {
 		answerJSON(w, http.StatusOK, map[string][]engine.PageStatus{"pages": pages()})
@@ -232,7 +245,7 @@ const (
 )
 
 // doorShare is the part of stop_timeout that is the public listener's: a quarter.
-// The rest is for the calls under way, see newEngineWith.
+// The rest is for the calls under way, see newEngine.
 const doorShare = 4
 
 func startServer(h http.Handler, l net.Listener, log zerolog.Logger) *server {

@@ -52,11 +52,11 @@ func (s *stage) begin() (_ *life, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l.hook, err = newWebhook(s.cfg, s.observers.receive(store), zerolog.Nop())
+	l.hook, err = newWebhook(s.cfg, s.observers.receive(store), zerolog.Nop(), nil)
 	if err != nil {
 		return nil, err
 	}
-	eng, err := newEngineWith(s.cfg, store, s.script, zerolog.Nop(), s.observers.line, &http.Client{Transport: l})
+	eng, err := newEngine(s.cfg, store, s.script, zerolog.Nop(), witness{line: s.observers.line}, &http.Client{Transport: l})
 	if err != nil {
 		return nil, err
 	}
