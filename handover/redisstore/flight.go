@@ -40,6 +40,8 @@ type errand struct {
 	done      chan struct{}
 }
 
+func newErrand(cmd *redis.Cmd) *errand { return &errand{cmd: cmd, done: make(chan struct{})} }
+
 // to returns the lane to the node that a key lives on.
 func (l *lanes) to(ctx context.Context, key string) (*lane, error) {
 	node, err := l.find(ctx, key)
@@ -57,18 +59,16 @@ func (l *lanes) to(ctx context.Context, key string) (*lane, error) {
 	return l.byNode[node], nil
 }
 
-// start puts a command on the next flight.
-func (l *lane) start(cmd *redis.Cmd) *errand {
-	e := &errand{cmd: cmd, done: make(chan struct{})}
+// start puts errands on the next flight.
+func (l *lane) start(errands ...*errand) {
 	l.mu.Lock()
-	l.waiting = append(l.waiting, e)
+	l.waiting = append(l.waiting, errands...)
 	first := !l.flying
 	l.flying = true
 	l.mu.Unlock()
 	if first {
 		go l.fly()
 	}
-	return e
 }
 
 // fly sends what waits until nothing does.
@@ -127,9 +127,10 @@ func (e *errand) result(ctx context.Context) error {
 func (s *Store) script(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
 	lane, err := s.loops.to(ctx, keys[0])
 	if err == nil {
-		cmd := evalSha(ctx, script, keys, args)
-		if err = lane.start(cmd).result(ctx); err == nil { //nolint:contextcheck // a flight is nobody's alone
-			return cmd
+		e := newErrand(evalSha(ctx, script, keys, args))
+		lane.start(e) //nolint:contextcheck // a flight is nobody's alone
+		if err = e.result(ctx); err == nil {
+			return e.cmd
 		}
 	}
 	if forgotten(err) || passing(err) {

@@ -133,13 +133,18 @@ func (d *deposit) failed() error {
 // send makes one attempt at each deposit, in round trips that others share.
 func (s *Store) send(ctx context.Context, deposits []*deposit) {
 	errands := make([]*errand, len(deposits))
+	byLane := make(map[*lane][]*errand, 1)
 	for i, d := range deposits {
 		lane, err := s.doors.to(ctx, d.partition.in)
 		if err != nil {
 			d.err = err
 			continue
 		}
-		errands[i] = lane.start(d.command(ctx)) //nolint:contextcheck // a flight is nobody's alone
+		errands[i] = newErrand(d.command(ctx))
+		byLane[lane] = append(byLane[lane], errands[i])
+	}
+	for lane, together := range byLane {
+		lane.start(together...) //nolint:contextcheck // a flight is nobody's alone
 	}
 	for i, e := range errands {
 		if e == nil {
