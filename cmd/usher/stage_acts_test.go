@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -12,6 +15,7 @@ import (
 	"usher/cmd/usher/page"
 	"usher/messenger"
 	"usher/messenger/simulator"
+	"usher/messenger/webhook"
 )
 
 // A visitor plays the customer and the agent, through a handoff and all the ways
@@ -153,7 +157,12 @@ func TestDemoPageWorld(t *testing.T) {
 // Meta has to say meanwhile is refused, and comes again.
 func TestDemoKillIsSudden(t *testing.T) {
 	t.Parallel()
-	th := newTheatre(t, nil)
+	var stored atomic.Int64
+	th := newTheatre(t, func(o *theatreOptions) {
+		o.inbox = func(_ *theatre, in webhook.Inbox) webhook.Inbox {
+			return tellingInbox{Inbox: in, tell: func([]messenger.Event) { stored.Add(1) }}
+		}
+	})
 	b := browse(t, th)
 	b.act(page.DoSays, ann, "hello")
 	b.untilAnn("the greeting", func(c page.Customer) bool { return strings.HasPrefix(last(c), "Hello!") })
@@ -182,28 +191,32 @@ func TestDemoKillIsSudden(t *testing.T) {
 		}
 		return s.Customers[0].Thread.Pending
 	}
+	for name, err := range map[string]error{
+		"redis":          dead.rdb.Ping(t.Context()).Err(),
+		"redis pipeline": func() error { _, err := dead.rdb.Pipelined(t.Context(), pingTwice); return err }(),
+	} {
+		if !errors.Is(err, errKilled) {
+			t.Errorf("%s answers a dead Usher with %v", name, err)
+		}
+	}
 	close(release) // the call goes on, of an Usher that is dead
 	<-dead.ran
 	if n := len(th.stage.meta.Calls()); n != calls || pending() != 1 {
 		t.Errorf("after the kill Meta got %d calls more, and %d are pending; want none and 1", n-calls, pending())
 	}
-	for name, err := range map[string]error{
-		"redis":          dead.rdb.Ping(t.Context()).Err(),
-		"redis pipeline": func() error { _, err := dead.rdb.Pipelined(t.Context(), pingTwice); return err }(),
-	} {
-		if err == nil {
-			t.Errorf("%s: a dead Usher is answered", name)
-		}
-	}
 	if status, refusal := b.try(page.DoKill, "", ""); status != http.StatusConflict || !strings.Contains(refusal, "down already") {
 		t.Errorf("a second kill: %d %s", status, refusal)
 	}
 
+	before := stored.Load()
 	b.act(page.DoSays, omar, "hello")
 	if e := b.untilTold(kindWebhook, "message on messaging → no answer"); e.Tone != toneBad || e.PSID != omar {
 		t.Errorf("the refused webhook is %+v", e)
 	}
 	b.until("down", func(s page.State) bool { return !s.Up })
+	if n := stored.Load(); n != before {
+		t.Errorf("a dead Usher took %d webhooks in", n-before)
+	}
 	b.act(page.DoRestart, "", "")
 	s := b.until("both answers", func(s page.State) bool {
 		return s.Up && strings.Contains(last(s.Customers[0]), "9 to 17") && strings.HasPrefix(last(s.Customers[1]), "Hello!")
@@ -214,6 +227,67 @@ func TestDemoKillIsSudden(t *testing.T) {
 	b.untilTold(kindWebhook, "message on messaging, attempt")
 	if status, _ := b.try(page.DoRestart, "", ""); status != http.StatusConflict {
 		t.Errorf("a restart of what runs: %d, want 409", status)
+	}
+}
+
+// A kill waits for what is under way at Redis, and lets nothing begin that this
+// needs: a connection, say.
+func TestKillWaitsForRedis(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &life{killed: make(chan struct{}), rest: func() {}}
+		l.idle.L = &l.mu
+		reply, done, dead := make(chan struct{}), make(chan error, 1), make(chan struct{})
+		go func() {
+			done <- l.whileAlive(nil, func() error {
+				<-reply
+				return l.whileAlive(nil, func() error { return nil })
+			})
+		}()
+		synctest.Wait()
+		go func() { l.kill(); close(dead) }()
+		synctest.Wait()
+		select {
+		case <-dead:
+			t.Error("it did not wait")
+		default:
+		}
+		close(reply)
+		<-dead
+		if err := <-done; !errors.Is(err, errKilled) {
+			t.Errorf("what the call needed got %v, want that it is killed", err)
+		}
+	})
+}
+
+// What was acknowledged and waits in Redis is not lost; what is nowhere is.
+func TestWhatWaitsIsNotLost(t *testing.T) {
+	t.Parallel()
+	th := newTheatre(t, nil)
+	b := browse(t, th)
+	b.act(page.DoKill, "", "")
+	event := messenger.Event{ID: "message:m_1", Thread: keyOf(ann), Kind: messenger.KindMessage, MID: "m_1", Text: "hello"}
+	if err := th.stage.store.Append(t.Context(), []messenger.Event{event}); err != nil {
+		t.Fatal(err)
+	}
+	ledger{th.tally}.told(event.Kind, event.MID, http.StatusOK, 1)
+	lost := func() int {
+		s, err := th.State(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Tally.Lost
+	}
+	if n := lost(); n != 0 {
+		t.Errorf("%d lost while it waits", n)
+	}
+	rdb := redis.NewClient(&redis.Options{Addr: th.stage.redis})
+	defer func() { _ = rdb.Close() }()
+	if err := rdb.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n := lost(); n != 1 {
+		t.Errorf("%d lost when Redis has forgotten it, want 1", n)
 	}
 }
 
