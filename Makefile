@@ -69,6 +69,10 @@ fuzz: ## each fuzz target for 30 seconds
 	  done; \
 	done
 
+.PHONY: mutants
+mutants: ## the simulator without each of its rules: the scenes must fail; minutes
+	USHER_TEST_FULL=1 $(GO) test -v -timeout 60m -run TestMutants ./messenger/simulator/scene
+
 .PHONY: golden
 golden: ## rewrite the transcripts and goldens; read the diff before committing it
 	$(GO) test ./handover ./bot ./messenger/webhook -update

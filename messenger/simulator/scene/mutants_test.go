@@ -225,15 +225,15 @@ func (m mutant) file(code map[string]string) (file string, n int) {
 
 // Every rule is held by the scenes: without it they fail. It takes minutes, so it
 // is run by USHER_TEST_FULL=1, or `make mutants`.
-func TestMutantsFail(t *testing.T) {
+func TestMutantsFail(t *testing.T) { //nolint:tparallel // one after the other: each build takes the whole machine
 	t.Parallel()
 	if os.Getenv("USHER_TEST_FULL") == "" {
 		t.Skip("set USHER_TEST_FULL=1 to build and run each mutant")
 	}
 	code := readSources(t)
 	dir := t.TempDir()
-	for i, m := range mutants {
-		t.Run(fmt.Sprintf("%02d %s", i, m.rule), func(t *testing.T) { //nolint:paralleltest // each build takes the whole machine
+	for i, m := range mutants { //nolint:paralleltest // see above
+		t.Run(fmt.Sprintf("%02d %s", i, m.rule), func(t *testing.T) {
 			file, _ := m.file(code)
 			want := strings.Fields(m.scenes)
 			out := runMutant(t, dir, file, strings.Replace(code[file], m.old, m.new, 1), want)

@@ -203,7 +203,7 @@ func (st *Stage) act(l *line) (said []string, _ error) {
 		return []string{"refused " + refusal(refused.Code, refused.Subcode, refused.Message)}, nil
 	}
 	if err != nil {
-		return []string{"cannot: " + st.names.rename(err.Error())}, nil //nolint:nilerr // it is told
+		return []string{"cannot: " + st.names.rename(err.Error())}, nil
 	}
 	switch l.verb {
 	case "asks_owner":
