@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"usher/messenger/simulator"
 )
 
@@ -204,6 +206,9 @@ func TestLedgerInPages(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &p); err != nil {
 			t.Fatal(err)
 		}
+		if len(p.Entries) > 1000 {
+			t.Errorf("an answer has %d entries, want 1000 at most", len(p.Entries))
+		}
 		for i, e := range p.Entries {
 			if i > 0 && e.Seq != p.Entries[i-1].Seq+1 {
 				t.Fatalf("entry %d follows %d", e.Seq, p.Entries[i-1].Seq)
@@ -213,5 +218,68 @@ func TestLedgerInPages(t *testing.T) {
 	}
 	if seen != 2100 || since != 3000 {
 		t.Errorf("read %d entries up to %d, want the newest 2100 up to 3000", seen, since)
+	}
+}
+
+// The ledger is read by kind, app, customer and edge, alone and together.
+func TestLedgerFilters(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.OtherApp(desk)
+	w.says("hello") // an act, and a delivery to the bot
+	w.told()
+	if _, err := w.Customer("2").Says("hello too"); err != nil { // the same
+		t.Fatal(err)
+	}
+	w.told()
+	w.post("pass_thread_control", `"target_app_id":"2262510160704936"`) // a call
+	_, _ = w.OtherApp(desk).Send("2", "mine?")                          // a call that is refused
+	for query, want := range map[string]int{
+		"": 6, "kind=act": 2, "kind=delivery": 2, "kind=call": 2, "app=" + string(desk): 1, "app=" + string(bot): 3,
+		"customer=2": 3, "customer=" + string(ann): 3, "customer=3": 0, "edge=messages": 1, "edge=pass_thread_control": 1,
+		"kind=delivery&customer=2": 1, "kind=call&app=" + string(desk) + "&customer=" + string(ann): 0,
+	} {
+		_, body := controlled(t, w.Client(), "GET", "http://x/_simulator/ledger?"+query, "")
+		var p struct{ Entries []simulator.Entry }
+		if err := json.Unmarshal([]byte(body), &p); err != nil || len(p.Entries) != want {
+			t.Errorf("?%s: %d entries, want %d: %s", query, len(p.Entries), want, body)
+		}
+	}
+}
+
+// What is patched stays until it is patched back, and nothing else changes.
+func TestPatchFaults(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	patch := func(body string) simulator.Faults {
+		if status, answer := controlled(t, w.Client(), "PATCH", "http://x/_simulator/faults", body); status != http.StatusOK {
+			t.Errorf("%s: %d %s", body, status, answer)
+		}
+		return w.Faults()
+	}
+	all := simulator.Faults{TokenDead: true, Latency: true, DroppedEchoes: 0.5, Duplicates: 2, Reorder: true}
+	patch(`{"token_dead":true,"latency":"1h"}`)
+	if diff := cmp.Diff(all, patch(`{"dropped_echoes":0.5,"duplicates":2,"reorder":true}`)); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+	patch(`{"latency":"0s"}`)
+	if a := w.call("GET", "me", ""); a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest {
+		t.Errorf("a dead token is answered with %d", a.status)
+	}
+	if diff := cmp.Diff(simulator.Faults{}, patch(`{"token_dead":false,"dropped_echoes":0,"duplicates":0,"reorder":false}`)); diff != "" {
+		t.Errorf("faults at the end (-want +got):\n%s", diff)
+	}
+	w.call("GET", "me", "").wantOK(t)
+}
+
+func TestVerbsAreListed(t *testing.T) {
+	t.Parallel()
+	_, body := controlled(t, newWorld(t).Client(), "GET", "http://x/_simulator/verbs", "")
+	for _, want := range []string{
+		`{"does":"passes","needs":["customer"],"takes":["app","metadata"]}`, `{"does":"blocks","needs":[],"takes":[]}`, `"meta":[{"does":"assigns_roles"`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("verbs lack %s: %s", want, body)
+		}
 	}
 }

@@ -103,3 +103,21 @@ func TestForwardNeedsAClock(t *testing.T) {
 		t.Error("two clocks were accepted")
 	}
 }
+
+// Alarms ring in the order of their times, whatever the order in which they were
+// set, and each sees its own time.
+func TestForwardInOrder(t *testing.T) {
+	t.Parallel()
+	w, clock := stillWorld(t)
+	start := clock.Now()
+	var rang []time.Duration
+	for _, d := range []time.Duration{3 * time.Second, time.Second, 2 * time.Second, time.Hour} {
+		clock.After(d, func() { rang = append(rang, clock.Now().Sub(start)) })
+	}
+	if err := w.Forward(t.Context(), 3*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if want := []time.Duration{time.Second, 2 * time.Second, 3 * time.Second}; !slices.Equal(rang, want) {
+		t.Errorf("rang after %v, want %v", rang, want)
+	}
+}
