@@ -29,6 +29,8 @@ type simulation struct {
 	done            string
 	ledger          string
 	wait, patience  time.Duration
+	chaos           uint64
+	every           time.Duration
 	scripts         []string
 	update, openAPI bool
 }
@@ -92,6 +94,8 @@ func (s *simulation) flags(c *cobra.Command) {
 	f.StringArrayVar(&s.doubts, "doubt", nil, "a switch for what Meta leaves open, name or name=value; repeatable")
 	f.IntVar(&s.page.Batch, "batch", 1, "how many events one webhook may carry, 1 to 1000")
 	f.Uint64Var(&s.page.Seed, "seed", 0, "makes ids and chances repeatable; 0 draws one")
+	f.Uint64Var(&s.chaos, "chaos", 0, "let calls and webhooks fail over time, drawn from a seed; 0 is never")
+	f.DurationVar(&s.every, "chaos-every", 10*time.Second, "about how often")
 	f.StringVar(&s.ledger, "ledger", "", "append what happens to a file, as JSON lines")
 	f.StringArrayVar(&s.scripts, "script", nil, "play a scene; repeatable")
 	f.BoolVar(&s.update, "update", false, "write what came of the scenes into their files")
@@ -123,6 +127,12 @@ func (s *simulation) read() error {
 	if s.update && len(s.scripts) == 0 {
 		errs = append(errs, errors.New("--update needs --script"))
 	}
+	if s.chaos != 0 && len(s.scripts) > 0 {
+		errs = append(errs, errors.New("--chaos and --script exclude each other: what fails would be no scene's; in it, write meta fails"))
+	}
+	if s.every <= 0 {
+		errs = append(errs, fmt.Errorf("--chaos-every %s: want more than 0s", s.every))
+	}
 	if s.patience <= 0 {
 		errs = append(errs, fmt.Errorf("--patience %s: want more than 0s", s.patience))
 	}
@@ -151,7 +161,12 @@ func (p *program) simulate(ctx context.Context, s simulation) (err error) {
 		return &usageError{err}
 	}
 	defer meta.Close()
-	return p.served(ctx, s, meta, func(ctx context.Context, out *printer) error { return p.stayAt(ctx, s, meta, out) })
+	return p.served(ctx, s, meta, func(ctx context.Context, out *printer) error {
+		if s.chaos != 0 {
+			meta.Chaos(s.chaos, s.every)
+		}
+		return p.stayAt(ctx, s, meta, out)
+	})
 }
 
 // served serves the Page while act runs, once the webhook is verified.

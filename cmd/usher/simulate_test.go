@@ -171,6 +171,8 @@ func TestSimulateRefuses(t *testing.T) {
 		"bad_app":          {[]string{"--app-id", "mine"}, 2, "want decimal digits"},
 		"bad_batch":        {[]string{"--batch", "2000"}, 2, "outside 1 to 1000"},
 		"update_nothing":   {[]string{"--update"}, 2, "--update needs --script"},
+		"chaos_in_scenes":  {[]string{"--chaos", "1", "--script", broken}, 2, "--chaos and --script exclude each other"},
+		"no_chaos":         {[]string{"--chaos", "1", "--chaos-every", "0s"}, 2, "--chaos-every 0s: want more"},
 		"no_patience":      {[]string{"--patience", "0s"}, 2, "want more than 0s"},
 		"no_scene":         {[]string{"--script", filepath.Join(dir, "none.txt")}, 2, "none.txt"},
 		"broken_scene":     {[]string{"--script", broken}, 2, `broken.txt:1:11: ann cannot "sings"`},
@@ -221,5 +223,19 @@ func TestSimulateOpenAPI(t *testing.T) {
 	t.Parallel()
 	if code, out, _ := exec(t, nil, "simulate", "--openapi"); code != exitOK || out != string(simulator.OpenAPI()) {
 		t.Errorf("exit %d, %.100q", code, out)
+	}
+}
+
+// With --chaos things fail by themselves, and it is told.
+func TestSimulateChaos(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	out := &watched{signs: []string{"meta fails "}, stop: stop}
+	if code := run(ctx, []string{"simulate", "--listen", "127.0.0.1:0", "--chaos", "7", "--chaos-every", "10ms"}, os.LookupEnv, strings.NewReader(""), out, out); code != exitOK {
+		t.Errorf("exit %d", code)
+	}
+	if !strings.Contains(out.String(), "meta fails ") {
+		t.Errorf("nothing failed:\n%s", out)
 	}
 }

@@ -282,7 +282,11 @@ func (m *Meta) patchFaults(r *http.Request) (any, error) {
 		Duplicates    int     `json:"duplicates"`
 		Reorder       bool    `json:"reorder"`
 		Latency       *span   `json:"latency"`
-	}{now.TokenDead, now.DroppedEchoes, now.Duplicates, now.Reorder, nil}
+		Chaos         *struct {
+			Seed  uint64 `json:"seed"`
+			Every span   `json:"every"`
+		} `json:"chaos"`
+	}{now.TokenDead, now.DroppedEchoes, now.Duplicates, now.Reorder, nil, nil}
 	if err := readBody(r, &body); err != nil {
 		return nil, err
 	}
@@ -291,6 +295,12 @@ func (m *Meta) patchFaults(r *http.Request) (any, error) {
 		return nil, outside("body.dropped_echoes", body.DroppedEchoes, 0, 1)
 	case body.Duplicates < 0 || body.Duplicates > maxCopies:
 		return nil, outside("body.duplicates", body.Duplicates, 0, maxCopies)
+	}
+	if c := body.Chaos; c != nil {
+		if c.Every <= 0 {
+			return nil, outside("body.chaos.every", time.Duration(c.Every), "above 0s", "any time")
+		}
+		m.Chaos(c.Seed, time.Duration(c.Every))
 	}
 	if body.TokenDead && !now.TokenDead {
 		m.RevokeToken()

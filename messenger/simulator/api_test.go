@@ -116,6 +116,7 @@ func TestControlErrors(t *testing.T) {
 		"unknown_failure":  {method: "POST", path: "faults", body: `{"failure":{"colour":2}}`, status: 400, where: "body.colour"},
 		"too_many_echoes":  {method: "PATCH", path: "faults", body: `{"dropped_echoes":2}`, status: 400, where: "body.dropped_echoes", why: "outside 0 to 1"},
 		"too_many_copies":  {method: "PATCH", path: "faults", body: `{"duplicates":101}`, status: 400, where: "body.duplicates", why: "outside 0 to 100"},
+		"no_chaos":         {method: "PATCH", path: "faults", body: `{"chaos":{"seed":1,"every":"0s"}}`, status: 400, where: "body.chaos.every"},
 		"bad_social":       {method: "PATCH", path: "settings", body: `{"social":"us"}`, status: 400, where: "body.social"},
 		"needs_text":       {method: "POST", path: "customers/7000000000000001/deeds", body: `{"does":"says"}`, status: 400, where: "body", why: "it needs text"},
 		"means_nothing": {
@@ -281,5 +282,33 @@ func TestVerbsAreListed(t *testing.T) {
 		if !strings.Contains(body, want) {
 			t.Errorf("verbs lack %s: %s", want, body)
 		}
+	}
+}
+
+// Chaos is begun over HTTP, and healed.
+func TestPatchChaos(t *testing.T) {
+	t.Parallel()
+	w, _ := stillWorld(t)
+	status, body := controlled(t, w.Client(), "PATCH", "http://x/_simulator/faults", `{"chaos":{"seed":7,"every":"1s"}}`)
+	if status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	failed := func() (n int) {
+		for _, e := range w.Snapshot() {
+			if e.Act != nil && strings.HasPrefix(e.Act.What, "fails ") {
+				n++
+			}
+		}
+		return n
+	}
+	if err := w.Forward(t.Context(), time.Minute); err != nil || failed() == 0 {
+		t.Errorf("after a minute %d failures, %v", failed(), err)
+	}
+	if status, body := controlled(t, w.Client(), "DELETE", "http://x/_simulator/faults", ""); status != http.StatusOK || strings.Contains(body, "chaos") {
+		t.Errorf("%d %s", status, body)
+	}
+	before := failed()
+	if err := w.Forward(t.Context(), time.Minute); err != nil || failed() != before {
+		t.Errorf("after it was healed %d failures more, %v", failed()-before, err)
 	}
 }
