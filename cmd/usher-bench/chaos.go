@@ -202,7 +202,7 @@ func (r *chaosRun) run(ctx context.Context, faults []fault) (*chaosResults, erro
 		r.besides(ctx, i, &wrong, fail)
 	}
 	err := poll(ctx, func() bool { return r.progress() >= 1 })
-	wrong.Wait()
+	wrong.Wait() // those that last are cut short where ctx ended
 	talked := now().Sub(r.began)
 	quiet()
 	people.Wait()
@@ -341,6 +341,9 @@ func (r *chaosResults) write(p *program) error {
 	row("wrong-owner sends", "%d known to be; %d more raced with an agent and were refused by Meta", f.WrongOwner, f.RefusedSends-f.WrongOwner)
 	row("messages", "%d sent, %d dropped and reported", f.Sends, f.Dropped)
 	row("duplicate sends", "%d, of which %d after their echo had come", f.Duplicates, f.Unexplained)
+	if r.Redis == redisSentinel {
+		row("forgotten", "%d messages were sent whose decision a failover lost", f.Forgotten)
+	}
 	row("zombies refused", "%d partitions lost to others, %d loaded anew", f.ZombiesRefused, r.Reloaded)
 	row("not judged", "%d threads with a cut history, %d acts with no single right answer", f.CutHistories, f.UnclearWants)
 	row("Redis memory", "%.1f MB before, %.1f MB after", float64(r.MemoryBefore)/1e6, float64(r.MemoryAfter)/1e6)

@@ -30,7 +30,8 @@ type saboteur struct {
 	mu      sync.Mutex
 	counts  map[string]int
 	excused []check.Span
-	bad     int // events that must be set aside
+	failed  []check.Span // failovers
+	bad     int          // events that must be set aside
 	probes  int
 	opened  int // and probes that changed something
 }
@@ -73,6 +74,9 @@ func (s *saboteur) commit(ctx context.Context, f fault) error {
 	if excuse > 0 {
 		s.excused = append(s.excused, check.Span{From: began, To: now().Add(excuse)})
 	}
+	if f.Kind == "failover" || f.Kind == "primary killed" {
+		s.failed = append(s.failed, check.Span{From: began, To: now()})
+	}
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("%s: %w", f.Kind, err)
 	}
@@ -102,9 +106,10 @@ func (s *saboteur) hitReplica(ctx context.Context, f fault) error {
 	return errors.Join(err, s.fleet.ensure(ctx, n))
 }
 
-// hitGraph lets the next calls go wrong.
+// hitGraph lets calls go wrong: for a while, since Usher makes fewer and fewer when
+// they do.
 func (s *saboteur) hitGraph(f fault) {
-	wrong := simulator.Failure{Times: f.Size}
+	wrong := simulator.Failure{For: f.For, Chance: float64(f.Size) / 100}
 	switch f.Kind {
 	case "graph throttles":
 		wrong.Code, wrong.Header = 613, http.Header{"Retry-After": {"1"}}
@@ -204,7 +209,7 @@ func (s *saboteur) hitRedis(ctx context.Context, f fault) error {
 var errKind = errors.New("unknown kind of fault")
 
 // offerBadEvent delivers an event that must be set aside: of a Page that Usher
-// does not answer for. It is repeated until it is acknowledged.
+// does not answer for. It is repeated until it is acknowledged, or ctx ends.
 func (s *saboteur) offerBadEvent(ctx context.Context) {
 	s.mu.Lock()
 	s.bad++
@@ -217,7 +222,9 @@ func (s *saboteur) offerBadEvent(ctx context.Context) {
 		if status, err := s.fleet.deliver(ctx, body, header); err == nil && status == http.StatusOK {
 			return
 		}
-		pause(ctx, 50*time.Millisecond)
+		if !pause(ctx, 50*time.Millisecond) {
+			return
+		}
 	}
 }
 

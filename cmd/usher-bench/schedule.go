@@ -14,7 +14,7 @@ type fault struct {
 	Kind   string        // see kinds
 	Target int           // which replica or node, modulo how many there are
 	For    time.Duration // how long it lasts
-	Size   int           // how many calls it hits, how many ms it delays: as its kind has it
+	Size   int           // per cent of what it hits, ms of delay, copies, slots: as its kind has it
 }
 
 func (f fault) String() string {
@@ -40,10 +40,10 @@ func kinds(mode string, lease time.Duration) []kind {
 		{"replica paused", 2, 50 * ms, lease / 3, 0, 0},
 		{"replica stopped", 2, 0, 300 * ms, 0, 0},
 		{"rolling restart", 1, 0, 0, 0, 0},
-		{"graph throttles", 2, 0, 0, 5, 60},
-		{"graph fails", 3, 0, 0, 5, 60},
-		{"graph loses answers", 2, 0, 0, 2, 30},
-		{"graph hangs after success", 2, 0, 0, 1, 10},
+		{"graph throttles", 2, 100 * ms, 400 * ms, 5, 100},
+		{"graph fails", 3, 100 * ms, 1000 * ms, 5, 100},
+		{"graph loses answers", 2, 100 * ms, 500 * ms, 5, 50},
+		{"graph hangs after success", 2, 100 * ms, 500 * ms, 5, 50},
 		{"graph cut", 2, 0, 0, 0, 0},
 		{"graph slow", 1, 300 * ms, 1200 * ms, 20, 100},
 		{"echoes lost", 2, 300 * ms, 1000 * ms, 10, 60},

@@ -149,6 +149,14 @@ func TestBroken(t *testing.T) {
 			t.Calls, t.Told = t.Calls[1:], append(t.Told[:1:1], t.Told[2:]...)
 			t.History = append(t.History[:1:1], t.History[2:]...)
 		}, "neither sent nor reported"},
+		"reply_never_tried_again": {"G6", func(_ *check.Evidence, t *check.Thread) {
+			t.Calls, t.Told = t.Calls[1:], append(t.Told[:1:1], t.Told[2:]...)
+			t.History[1].Outcome = "failed, again later"
+		}, "neither sent nor reported"},
+		"one_reported_of_two_lost": {"G6", func(_ *check.Evidence, t *check.Thread) {
+			t.History = append(t.History, engine.Line{At: at(41), What: "message", ID: "message:q3", Effects: []string{"answer", "answer"}},
+				engine.Line{At: at(41), What: "take", ID: "take:1", Notes: []string{"cancelled: answer"}})
+		}, "neither sent nor reported"},
 		"said_unasked": {"G6", func(_ *check.Evidence, t *check.Thread) {
 			t.Calls = append(t.Calls, check.Call{Effect: "nobody's", At: at(50), Seq: 50, Sent: true, EchoID: "echo:e3"})
 		}, "echo:e3, which no line of history decided"},
@@ -172,6 +180,10 @@ func TestBroken(t *testing.T) {
 		}, "others had the thread since"},
 		"ended_late": {"G8", func(_ *check.Evidence, t *check.Thread) {
 			t.History[6].At, t.History[7].At = at(40), at(40)
+		}, "its limit was over"},
+		"ended_later_than_faults_excuse": {"G8", func(e *check.Evidence, t *check.Thread) {
+			e.Excused = []check.Span{{From: at(38.5), To: at(39)}, {From: at(38.5), To: at(39)}, {From: at(39.5), To: at(40)}}
+			t.History[6].At, t.History[7].At = at(40.2), at(40.2)
 		}, "its limit was over"},
 		"ended_early": {"G8", func(_ *check.Evidence, t *check.Thread) {
 			t.History[6].At = at(36)
@@ -273,6 +285,15 @@ func TestExcused(t *testing.T) {
 			e.Excused = []check.Span{{From: at(37), To: at(39)}, {From: at(38.5), To: at(40)}}
 			t.History[6].At, t.History[7].At = at(40.9), at(40.9)
 		}, nil},
+		"decision_forgotten_by_a_failover": {func(e *check.Evidence, t *check.Thread) {
+			e.Failovers = []check.Span{{From: at(1.5), To: at(5.5)}}
+			again := t.Calls[0]
+			again.Seq, again.At, again.EchoID = 6, at(6), "echo:again" // after its echo
+			lost := check.Call{Effect: "forgotten", At: at(3), Seq: 3, Sent: true, EchoID: "echo:e3"}
+			t.Calls[0].Seq, t.Calls[1].Seq = 5, 2 // as they were decided at first
+			t.Told[1].Acked = 5
+			t.Calls = append(t.Calls, lost, again)
+		}, func(f check.Figures) int { return f.Forgotten }},
 		"history_cut": {func(_ *check.Evidence, t *check.Thread) {
 			t.History, t.Cut = t.History[3:], true
 		}, func(f check.Figures) int { return f.CutHistories }},

@@ -35,7 +35,11 @@ type Evidence struct {
 	// Excused are the times in which nobody could be expected to act on a timer: a
 	// fault, and what the lease needs to get over it. In order of their beginning.
 	Excused []Span
-	Times   Times
+	// Failovers are the times in which another Redis became the primary. What an
+	// owner had committed is not waited for, and may be forgotten then: it is decided
+	// again, but what was sent meanwhile was sent.
+	Failovers []Span
+	Times     Times
 }
 
 // Times are the settings of the run.

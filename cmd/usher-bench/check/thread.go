@@ -222,7 +222,10 @@ func (j *judge) sent(s *story) {
 		switch {
 		case !c.Sent:
 			j.f.RefusedSends++
-		case s.effects[c.Effect] == nil:
+		case s.effects[c.Effect] != nil:
+		case j.forgotten(c):
+			j.f.Forgotten++
+		default:
 			j.g[g6].broke("%s: Meta sent %s, which no line of history decided", s.Name, c.EchoID)
 		}
 	}
@@ -240,13 +243,18 @@ func (j *judge) copies(s *story, id string, f *effect) {
 		j.f.Duplicates++
 		told := slices.ContainsFunc(f.sends[:i], func(before Call) bool {
 			at := s.acked(before.EchoID)
-			return at > 0 && at < c.Seq
+			return at > 0 && at < c.Seq && !j.forgotten(before)
 		})
 		j.g[g6].expect(!told, "%s: effect %s was sent again after its echo had come", s.Name, id)
 		if told {
 			j.f.Unexplained++
 		}
 	}
+}
+
+// forgotten tells whether the decision to send may have been lost by a failover.
+func (j *judge) forgotten(c Call) bool {
+	return slices.ContainsFunc(j.e.Failovers, func(s Span) bool { return !c.At.Before(s.From) && !c.At.After(s.To) })
 }
 
 // acked returns when an event was acknowledged; 0 for never.
@@ -265,7 +273,7 @@ func (j *judge) inOrder(s *story) {
 	var before string
 	for _, id := range s.order {
 		f := s.effects[id]
-		if !f.says() || len(f.sends) == 0 {
+		if !f.says() || len(f.sends) == 0 || j.forgotten(f.sends[0]) {
 			continue
 		}
 		seq := f.sends[0].Seq
@@ -321,7 +329,7 @@ func (j *judge) words(s *story, t Told, lines []int) {
 // they did not.
 func (s *story) overruled(line int) time.Time {
 	for _, l := range s.History[line+1:] {
-		if !l.Moved || l.To == handover.Bot {
+		if !l.Moved {
 			continue
 		}
 		switch l.Cause { //nolint:exhaustive // those by others

@@ -39,6 +39,7 @@ type Figures struct {
 	WrongOwner     int `json:"wrong_owner"`     // of these, those that Usher knew of
 	Duplicates     int `json:"duplicate_sends"` // second copies of a message
 	Unexplained    int `json:"unexplained"`     // of these, those whose echo had come
+	Forgotten      int `json:"forgotten"`       // sends whose decision a failover lost
 	Dropped        int `json:"dropped"`         // decided, not sent, and reported
 	ZombiesRefused int `json:"zombies_refused"` // partitions whose former owner was refused
 	CutHistories   int `json:"cut_histories"`   // threads too long to judge
