@@ -59,7 +59,7 @@ bench: redis ## benchmarks with allocations
 .PHONY: chaos
 chaos: redis build ## a million events under 500 faults, judged; about 15 minutes
 	$(GO) build -trimpath -o bin/usher-bench ./cmd/usher-bench
-	bin/usher-bench chaos --events 1000000 --faults 500 --customers 400 --pace 0 --json bin/chaos.json
+	bin/usher-bench chaos --seed 42 --events 1000000 --faults 500 --customers 400 --pace 0 --json bin/chaos.json
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for 30 seconds

@@ -15,12 +15,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"usher/cmd/usher-bench/check"
+	"usher/handover/redisstore"
 )
 
 // chaosOptions are the flags of `usher-bench chaos`.
 type chaosOptions struct {
 	seed      uint64
 	redis     string
+	durable   string
 	confirm   int
 	replicas  int
 	events    int
@@ -39,7 +41,7 @@ type chaosOptions struct {
 // chaosCommand is `usher-bench chaos`.
 func (p *program) chaosCommand() *cobra.Command {
 	o := chaosOptions{
-		redis: redisSingle, confirm: 2, replicas: 3, faults: 40, length: 30 * time.Second, settle: 4 * time.Minute, lease: 2 * time.Second,
+		redis: redisSingle, durable: string(redisstore.Strict), confirm: 2, replicas: 3, faults: 40, length: 30 * time.Second, settle: 4 * time.Minute, lease: 2 * time.Second,
 		limit: 10 * time.Second, customers: 200, pace: 50 * time.Millisecond, batch: 50,
 	}
 	c := &cobra.Command{
@@ -67,6 +69,7 @@ Without --events the run takes --for; with it, until so many events are acknowle
 	f := c.Flags()
 	f.Uint64Var(&o.seed, "seed", 0, "of the faults and of what people do; 0 draws one")
 	f.StringVar(&o.redis, "redis", o.redis, "single, sentinel or cluster")
+	f.StringVar(&o.durable, "durability", o.durable, "standard or strict; standard loses what Redis has not written yet when it is killed while its disk lags")
 	f.IntVar(&o.confirm, "confirm", o.confirm, "how many of the two replicas under sentinels confirm a write; 0 waits for none, and loses what a failover does")
 	f.IntVar(&o.replicas, "replicas", o.replicas, "of Usher, 1 to 16")
 	f.IntVar(&o.events, "events", o.events, "how many acknowledged events end the run")
@@ -94,6 +97,8 @@ func (o *chaosOptions) validate() error {
 	}
 	must(slices.Contains([]string{redisSingle, redisSentinel, redisCluster}, o.redis), "redis", o.redis, "single, sentinel or cluster")
 	must(o.replicas >= 1 && o.replicas <= 16, "replicas", o.replicas, "1 to 16")
+	must(fsyncs[redisstore.Durability(o.durable)] != "", "durability", o.durable, "standard or strict")
+	must(o.pace >= 0, "pace", o.pace, "0 or more")
 	must(o.confirm >= 0 && o.confirm <= 2, "confirm", o.confirm, "0, 1 or 2")
 	must(o.events >= 0, "events", o.events, "0 or more")
 	must(o.faults >= 0 && o.faults <= 100_000, "faults", o.faults, "0 to 100000")
@@ -126,7 +131,7 @@ func (p *program) chaos(ctx context.Context, o chaosOptions) (err error) {
 	began := now()
 	fmt.Fprintf(p.stderr, "seed %d: starting Redis (%s) and %d replicas\n", o.seed, o.redis, o.replicas)
 	s, err := newStage(ctx, stageOptions{
-		usher: usher, redis: o.redis, confirm: o.confirm, replicas: o.replicas, lease: o.lease, limit: o.limit, batch: o.batch, seed: o.seed,
+		usher: usher, redis: o.redis, durable: redisstore.Durability(o.durable), confirm: o.confirm, replicas: o.replicas, lease: o.lease, limit: o.limit, batch: o.batch, seed: o.seed,
 	})
 	if err != nil {
 		return err
@@ -225,8 +230,9 @@ func (r *chaosRun) run(ctx context.Context, faults []fault) (*chaosResults, erro
 	if err != nil {
 		return nil, err
 	}
+	verdict := check.Judge(evidence)
 	return &chaosResults{
-		Verdict: check.Judge(evidence), Seed: r.o.seed, Redis: r.o.redis, Replicas: r.o.replicas, Talked: talked.Seconds(),
+		Verdict: verdict, Evidence: verdict.Named(evidence.Threads), Seed: r.o.seed, Redis: r.o.redis, Durability: r.o.durable, Replicas: r.o.replicas, Talked: talked.Seconds(),
 		Drained: drained.Seconds(), Faults: r.counts, People: c.joined.Load(), Acts: c.acts.Load(),
 		Refusals: evidence.Answers.Refused, SlowestRefusal: evidence.Answers.Slowest.Seconds(), Reloaded: evidence.Fence.Reloaded,
 		MemoryBefore: memory, MemoryAfter: r.redis.memory(ctx), Warnings: r.fleet.evidence.warnings,
@@ -302,6 +308,7 @@ type chaosResults struct {
 
 	Seed           uint64         `json:"seed"`
 	Redis          string         `json:"redis"`
+	Durability     string         `json:"durability"`
 	Replicas       int            `json:"replicas"`
 	Seconds        float64        `json:"seconds"`         // of the whole run
 	Talked         float64        `json:"seconds_talked"`  // of which people talked
@@ -315,6 +322,8 @@ type chaosResults struct {
 	MemoryBefore   int64          `json:"memory_before"` // of Redis, in bytes
 	MemoryAfter    int64          `json:"memory_after"`
 	Warnings       map[string]int `json:"warnings"` // what replicas logged
+	// Evidence are the threads in which a guarantee was seen to be broken.
+	Evidence []check.Thread `json:"evidence,omitempty"`
 }
 
 // write writes the table.
@@ -330,7 +339,7 @@ func (r *chaosResults) write(p *program) error {
 		total += r.Faults[k]
 		kinds[i] = fmt.Sprintf("%d %s", r.Faults[k], k)
 	}
-	row("run", "seed %d, Redis %s, %d replicas, %.0f s of talk, %.1f s until all was done", r.Seed, r.Redis, r.Replicas, r.Talked, r.Drained)
+	row("run", "seed %d, Redis %s (%s), %d replicas, %.0f s of talk, %.1f s until all was done", r.Seed, r.Redis, r.Durability, r.Replicas, r.Talked, r.Drained)
 	row("people", "%d, %d acts, %d handoffs, %d ways back", r.People, r.Acts, f.Handoffs, f.Ends)
 	row("faults", "%d: %s", total, strings.Join(kinds, ", "))
 	row("events", "%d told, %d acknowledged (%.0f/s), %d of them more than once; %d refusals, the slowest %.2f s",

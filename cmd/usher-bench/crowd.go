@@ -134,10 +134,12 @@ func (v *visitor) does(ctx context.Context, want check.Want, text string, act fu
 	}
 	v.wants(mid, want, text)
 	v.c.acts.Add(1)
-	if v.c.pace > 0 {
-		pause(ctx, time.Duration(v.rng.Int64N(2*int64(v.c.pace))))
-	}
+	pause(ctx, instant+time.Duration(v.rng.Int64N(2*int64(v.c.pace)+1)))
 }
+
+// instant is kept between two acts in a thread: nobody acts twice within the
+// millisecond in which Meta tells times.
+const instant = 2 * time.Millisecond
 
 // asks puts the next question.
 func (v *visitor) asks(ctx context.Context, want check.Want) {
@@ -165,7 +167,7 @@ func (v *visitor) seesPeople(ctx context.Context) bool {
 	}
 	v.asks(ctx, check.Silence)
 	if v.rng.IntN(2) == 0 {
-		v.agentReplies()
+		v.agentReplies(ctx)
 		v.asks(ctx, check.Silence)
 	}
 	return v.comesBack(ctx)
@@ -175,15 +177,16 @@ func (v *visitor) seesPeople(ctx context.Context) bool {
 // asked just before is still answered nobody can tell.
 func (v *visitor) isSpokenTo(ctx context.Context) bool {
 	v.forgetWants()
-	v.agentReplies()
+	v.agentReplies(ctx)
 	v.asks(ctx, check.Silence)
 	return v.comesBack(ctx)
 }
 
-func (v *visitor) agentReplies() {
+func (v *visitor) agentReplies(ctx context.Context) {
 	if _, err := v.c.meta.Agent().Replies(v.psid, agentsMark+" an agent's words"); err == nil {
 		v.c.acts.Add(1)
 	}
+	pause(ctx, instant)
 }
 
 // comesBack is each of the ways back.
@@ -204,6 +207,7 @@ func (v *visitor) comesBack(ctx context.Context) bool {
 			return false
 		}
 		v.c.acts.Add(1)
+		pause(ctx, instant)
 	default: // the limit
 		wait += v.c.limit
 	}

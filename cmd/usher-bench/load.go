@@ -13,6 +13,8 @@ import (
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/spf13/cobra"
+
+	"usher/handover/redisstore"
 )
 
 // loadOptions are the flags of `usher-bench load`.
@@ -169,7 +171,7 @@ func (b *bench) startUsher(ctx context.Context) error {
 	if b.dir, err = os.MkdirTemp("", "usher-bench-"); err != nil {
 		return err
 	}
-	if b.redis, err = startRedis(ctx, redisPlain, b.dir, 0); err != nil {
+	if b.redis, err = startRedis(ctx, redisPlain, b.dir, fsyncs[redisstore.Standard], 0); err != nil {
 		return err
 	}
 	settings := fmt.Sprintf(`listen: "127.0.0.1:0"

@@ -31,6 +31,7 @@ const redisMaster = "usher"
 // three sentinels, or a cluster of three nodes.
 type redisRig struct {
 	mode      string
+	fsync     string // of the append-only file: always or everysec
 	path      string
 	dir       string
 	nodes     []*redisNode
@@ -54,13 +55,14 @@ type redisNode struct {
 
 // startRedis starts the servers and waits until they serve.
 //
-// Confirm is how many of the replicas under sentinels must confirm a write.
-func startRedis(ctx context.Context, mode, dir string, confirm int) (*redisRig, error) {
+// Fsync is how often the append-only file is synced, and confirm how many of the
+// replicas under sentinels must confirm a write.
+func startRedis(ctx context.Context, mode, dir, fsync string, confirm int) (*redisRig, error) {
 	path, err := findRedis()
 	if err != nil {
 		return nil, err
 	}
-	r := &redisRig{mode: mode, path: path, dir: dir}
+	r := &redisRig{mode: mode, fsync: fsync, path: path, dir: dir}
 	switch mode {
 	case redisSentinel:
 		err = r.startSentinel(ctx, confirm)
@@ -153,7 +155,7 @@ func (r *redisRig) startCluster(ctx context.Context) error {
 // node starts a server of data; more are further lines of its configuration.
 func (r *redisRig) node(ctx context.Context, name string, proxied bool, more ...string) (*redisNode, error) {
 	lines := append([]string{
-		"appendonly yes", "appendfsync everysec", `save ""`, "maxmemory-policy noeviction", "auto-aof-rewrite-min-size 256mb",
+		"appendonly yes", "appendfsync " + r.fsync, `save ""`, "maxmemory-policy noeviction", "auto-aof-rewrite-min-size 256mb",
 	}, more...)
 	n, err := r.configure(ctx, name, proxied, lines)
 	if err != nil {

@@ -48,13 +48,19 @@ type stage struct {
 type stageOptions struct {
 	usher    string // path of the program
 	redis    string // its mode
-	confirm  int    // how many replicas of Redis confirm a write; under sentinels
+	durable  redisstore.Durability
+	confirm  int // how many replicas of Redis confirm a write; under sentinels
 	replicas int
 	lease    time.Duration
 	limit    time.Duration
 	batch    int // events in a delivery
 	seed     uint64
 }
+
+// fsyncs are what Redis must do for a word of durability.
+//
+//nolint:gochecknoglobals // a table
+var fsyncs = map[redisstore.Durability]string{redisstore.Standard: "everysec", redisstore.Strict: "always"}
 
 // newStage sets a stage up. Close it whatever happens.
 func newStage(ctx context.Context, o stageOptions) (*stage, error) {
@@ -72,10 +78,10 @@ func newStage(ctx context.Context, o stageOptions) (*stage, error) {
 }
 
 func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
-	if s.redis, err = startRedis(ctx, o.redis, s.dir, o.confirm); err != nil {
+	if s.redis, err = startRedis(ctx, o.redis, s.dir, fsyncs[o.durable], o.confirm); err != nil {
 		return err
 	}
-	durability := redisstore.Standard
+	durability := o.durable
 	if o.redis == redisSentinel && o.confirm > 0 {
 		durability = redisstore.Replicated
 	}

@@ -329,6 +329,11 @@ func TestWriteTable(t *testing.T) {
 	if err := check.Judge(e).WriteTable(&out); err != nil {
 		t.Fatal(err)
 	}
+	e.Threads[0].State.Phase = handover.Human
+	e.Threads = append(e.Threads, check.Thread{Name: name + "7"})
+	if named := check.Judge(e).Named(e.Threads); len(named) != 1 || named[0].Name != name {
+		t.Errorf("named %v, want thread %s alone", named, name)
+	}
 	for _, want := range []string{"G12  not tried  0", "G14  0          1", "G14 broken: 0 entries and 2 effects are left"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, &out)

@@ -3,7 +3,9 @@ package check
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -77,6 +79,18 @@ func (v Verdict) WriteTable(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// Named returns the threads that examples name.
+func (v Verdict) Named(threads []Thread) (named []Thread) {
+	for _, t := range threads {
+		if slices.ContainsFunc(v.Guarantees, func(g Guarantee) bool {
+			return slices.ContainsFunc(g.Examples, func(e string) bool { return strings.HasPrefix(e, t.Name+": ") })
+		}) {
+			named = append(named, t)
+		}
+	}
+	return named
 }
 
 // examples is how many places are named for each guarantee.
