@@ -80,11 +80,11 @@ func TestDemoPagePlays(t *testing.T) {
 	if got := s.Tally; got.Lost+got.Doubled+got.Over != 0 || got.Events < 12 {
 		t.Errorf("tally = %+v, want nothing lost, doubled or over", got)
 	}
-	webhook := b.untilTold(kindWebhook, "quick_reply on messaging → 200")
+	delivery := b.untilTold(kindWebhook, "quick_reply on messaging → 200")
 	call := b.untilTold(kindCall, "thread_control: pass")
 	for of, want := range map[string][]string{
-		string(webhook.JSON): {`"object":"page"`, `"quick_reply"`, string(ann)},
-		string(call.JSON):    {`"request"`, `"thread_control"`, `"status":200`, `"message_id"`},
+		string(delivery.JSON): {`"object":"page"`, `"quick_reply"`, string(ann)},
+		string(call.JSON):     {`"request"`, `"thread_control"`, `"status":200`, `"message_id"`},
 		string(b.untilTold(kindDecision, "from bot to waiting; say so and pass control to the Page Inbox").JSON): {`"cause":"quick_reply"`},
 	} {
 		for _, w := range want {
