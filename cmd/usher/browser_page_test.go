@@ -83,21 +83,29 @@ func TestBrowserLeftAlone(t *testing.T) {
 	for range 40 {
 		s.tell(page.Entry{At: noon, Kind: "call", PSID: "7000000000000001", Title: "POST messages → 200", JSON: json.RawMessage(`{"status":200}`)})
 	}
+	writes := func(id, text string) {
+		s.set(func(st *page.State) {
+			c := &st.Customers[0]
+			c.Phone.Lines = append(c.Phone.Lines, simulator.Line{At: noon, MID: messenger.MessageID(id), From: simulator.FromCustomer, Text: text})
+		})
+	}
+	for i := range 20 { // more than a phone shows at once
+		writes(fmt.Sprint("l", i), "Hello?")
+	}
 	b := br.still(t, s, wide)
 	b.wait(`document.querySelectorAll('#timeline li').length === 51`)
 	b.click("#folders .row", "Ann Lee")
 	b.types("#agent", "half a sent")
-	eval[any](b, `document.querySelectorAll('#timeline details')[10].open = true, document.querySelector('#timeline-scroll').scrollTop = 120`)
+	b.scrolls("#timeline-scroll", 120)
+	b.scrolls("#phone-thread", 10)
+	eval[any](b, `document.querySelectorAll('#timeline details')[10].open = true`)
 	b.wait(`document.querySelector('#timeline pre')`)
-	const where = `document.querySelector('#timeline-scroll').scrollTop + ' ' + document.activeElement.id + ' ' + document.querySelector('#agent').value + ' ' + document.querySelectorAll('details[open]').length`
+	const where = `document.querySelector('#timeline-scroll').scrollTop + ' ' + document.querySelector('#phone-thread').scrollTop + ' ' + document.activeElement.id + ' ' + document.querySelector('#agent').value + ' ' + document.querySelectorAll('details[open]').length`
 	before := eval[string](b, where)
 	for i := range 30 {
 		s.tell(page.Entry{At: noon, Kind: "webhook", Title: "message on standby → 200"})
-		s.set(func(st *page.State) {
-			st.Tally.Events = 100 + i
-			c := &st.Customers[0]
-			c.Phone.Lines = append(c.Phone.Lines, simulator.Line{At: noon, MID: messenger.MessageID(fmt.Sprint("n", i)), From: simulator.FromCustomer, Text: "Hello?"})
-		})
+		writes(fmt.Sprint("n", i), "Is anybody there?")
+		s.set(func(st *page.State) { st.Tally.Events = 100 + i })
 	}
 	b.shows("#tally", "129")
 	b.wait(`document.querySelectorAll('#timeline li').length === 81`)
@@ -105,9 +113,25 @@ func TestBrowserLeftAlone(t *testing.T) {
 		t.Errorf("before: %q, after: %q; want the same place, focus, text, and entry unfolded", before, after)
 	}
 	b.shows("#newest", "30 newer")
-	b.wait(`(el => el.scrollHeight - el.scrollTop - el.clientHeight < 2)(document.querySelector('#phone-thread'))`) // who reads the end stays there
+	eval[any](b, `document.querySelector('#phone-lines button').focus({ preventScroll: true })`)
+	s.set(func(st *page.State) {
+		lines := slices.Clone(st.Customers[0].Phone.Lines) // the old ones may be being written out
+		lines[3].Reaction = "love"
+		st.Customers[0].Phone.Lines, st.Tally.Events = lines, 130
+	})
+	b.shows("#tally", "130")
+	if at := eval[string](b, `document.activeElement.innerText`); at != "Back to bot" {
+		t.Errorf("the focus went from a button of a message to %q", at)
+	}
+	const atEnd = `(el => el.scrollHeight - el.scrollTop - el.clientHeight < 2)`
+	b.wait(atEnd + `(document.querySelector('#inbox-thread'))`) // who reads the end stays there
 	b.click("#newest", "")
-	b.wait(`document.querySelector('#newest').hidden && (el => el.scrollHeight - el.scrollTop - el.clientHeight < 2)(document.querySelector('#timeline-scroll'))`)
+	b.wait(`document.querySelector('#newest').hidden && ` + atEnd + `(document.querySelector('#timeline-scroll'))`)
+	// Whoever unfolds the newest entry reads it.
+	eval[any](b, `[...document.querySelectorAll('#timeline details')].at(-1).open = true`)
+	b.wait(`document.querySelectorAll('#timeline pre').length === 2`)
+	s.tell(page.Entry{At: noon, Kind: "webhook", Title: "and one more"})
+	b.shows("#newest", "1 newer")
 }
 
 // The page keeps the newest 500 entries, and what is read does not move when the
@@ -132,7 +156,7 @@ func TestBrowserBounded(t *testing.T) {
 		t.Errorf("%d entries are on the page, want the newest 500", n)
 	}
 	const read = `(el => document.elementsFromPoint(el.getBoundingClientRect().x + 200, el.getBoundingClientRect().y + 40).find(e => e.matches('.entry'))?.querySelector('.title').innerText)(document.querySelector('#timeline-scroll'))`
-	eval[any](b, `(el => { el.scrollTop = 3000; el.dispatchEvent(new Event('scroll')); })(document.querySelector('#timeline-scroll'))`)
+	b.scrolls("#timeline-scroll", 3000)
 	b.wait(read)
 	before := eval[string](b, read)
 	fill(30)

@@ -31,7 +31,7 @@ const picturesIn = "DEMO_SCREENSHOTS"
 
 // Bounds of a test in the browser.
 const (
-	tabLife = 40 * time.Second      // of a whole test, on a busy machine
+	tabLife = 2 * time.Minute       // of a whole test, on a busy machine
 	glance  = 20 * time.Millisecond // between two looks at the page
 )
 
@@ -296,6 +296,12 @@ func (b *tab) press(keys ...string) {
 		call(b, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: key, Code: key, Text: text, WindowsVirtualKeyCode: code})
 		call(b, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyUp, Key: key, Code: key, WindowsVirtualKeyCode: code})
 	}
+}
+
+// scrolls scrolls an element to where it is not at its end. The page knows at once.
+func (b *tab) scrolls(selector string, top int) {
+	b.Helper()
+	eval[any](b, fmt.Sprintf("(el => { el.scrollTop = %d; el.dispatchEvent(new Event('scroll')); })(document.querySelector(%s))", top, js(selector)))
 }
 
 // picture writes what the tab shows, if pictures are wanted.

@@ -8,7 +8,11 @@ const shown = 300; // messages of a thread; older ones are not shown
 const pause = 15 * 60 * 1000; // after which the time stands above a message
 
 const media = { image: 'Photo', audio: 'Voice message', video: 'Video', file: 'File' };
-export const reactions = { love: '❤️', smile: '😆', wow: '😮', sad: '😢', angry: '😠', like: '👍', dislike: '👎' };
+const faces = { love: '❤️', smile: '😆', wow: '😮', sad: '😢', angry: '😠' };
+
+/** reactions are those that Messenger has; face shows one. Thumbs are drawn: more fonts lack them. */
+export const reactions = [...Object.keys(faces), 'like', 'dislike'];
+export const face = (name) => (name.endsWith('like') && reactions.includes(name) ? icon(name) : faces[name] ?? name);
 
 /** speaker is who said a line: customer, bot, human (an agent) or other (another app). */
 export function speaker(line, page) {
@@ -43,11 +47,14 @@ export function messages(parent, lines, { page, side, names, today, tap }) {
       attr(el, 'data-late', item.late);
       text(el.querySelector('.when'), item.late ? daytime(at(item.line.at), today) : '');
       text(el.querySelector('.body'), item.line.text ?? '');
-      const mark = item.line.reaction ? reactions[item.line.reaction] ?? item.line.reaction : '';
       const reaction = el.querySelector('.reaction');
-      text(reaction, mark);
-      attr(reaction, 'aria-label', mark && `Reaction: ${item.line.reaction}`);
-      reaction.hidden = !mark;
+      const name = item.line.reaction ?? '';
+      if (reaction.dataset.name !== name) {
+        reaction.dataset.name = name;
+        reaction.replaceChildren(face(name));
+        attr(reaction, 'aria-label', `Reaction: ${name}`);
+        reaction.hidden = !name;
+      }
       const state = item === lastSeen ? 'Seen' : item === lastOwn ? 'Sent' : '';
       text(el.querySelector('.state'), [item.line.edited ? 'Edited' : '', state].filter(Boolean).join(' · '));
     });

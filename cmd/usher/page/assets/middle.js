@@ -13,6 +13,8 @@ const headlines = {
   solved: (name) => `Solved: if ${name} writes again soon, people have her thread again`,
 };
 
+const dead = 'Usher is dead. Meta keeps its webhooks and delivers them again.';
+
 const awaited = { take: 'taking control', owner: 'asking Meta who has it', pass: 'passing it on' };
 
 /** next is what a newcomer might do now. */
@@ -40,7 +42,7 @@ function show(state) {
   for (const el of document.querySelectorAll('[data-station]')) attr(el, 'data-here', el.dataset.station === thread.phase);
   const headline = headlines[thread.phase](name);
   text(byId('headline'), headline);
-  text(byId('holder'), `${headline}${thread.why ? `: ${thread.why}` : ''}.`);
+  text(byId('holder'), state.up ? `${headline}${thread.why ? `: ${thread.why}` : ''}.` : dead); // what is seen counts minutes, and would be read out
   text(byId('episode'), thread.episode ? `Episode ${thread.episode}` : '');
   text(byId('hint-text'), next(c));
   tick();
@@ -53,7 +55,7 @@ function tick() {
   const { thread } = c;
   const t = now();
   const since = at(thread.since);
-  text(byId('why'), store.state.up ? [thread.why, since && ago(t - since)].filter(Boolean).join(' · ') : 'Usher is dead. Meta keeps its webhooks and delivers them again.');
+  text(byId('why'), store.state.up ? [thread.why, since && ago(t - since)].filter(Boolean).join(' · ') : dead);
 
   const reopen = at(thread.reopen);
   text(byId('limit-label'), reopen ? 'Reopen buffer' : 'Time limit');

@@ -1,7 +1,7 @@
 // Left: the customer's phone.
 
 import { attr, avatar, byId, called, composer, first, follow, h, initials, list, panel, text } from './dom.js';
-import { messages, reactions } from './lines.js';
+import { face, messages, reactions } from './lines.js';
 import { act, choose, customer, now, on, store } from './store.js';
 import { hm } from './time.js';
 
@@ -48,6 +48,7 @@ function show(state) {
   attr(log, 'aria-label', `Messages on ${called(c)}’s phone`);
   showing = c.psid;
 
+  text(byId('phone-clock'), hm(now()));
   text(byId('page-name'), state.page.name);
   text(byId('page-mark'), initials(state.page.name));
   text(byId('phone-whose'), `on ${called(c)}’s phone`);
@@ -88,8 +89,8 @@ export function startPhone() {
   composer(byId('phone-form'), byId('says'), (written) => { scroll.go(true); return does('says', written); });
   for (const el of document.querySelectorAll('[data-sends]')) el.addEventListener('click', () => { more.close(); does('sends', el.dataset.sends); });
   byId('reads').addEventListener('click', () => { more.close(); does('reads'); });
-  for (const [name, mark] of Object.entries(reactions)) {
-    byId('reactions').append(h('button', { type: 'button', 'aria-label': `React: ${name}`, title: name, click: () => { more.close(); does('reacts', name); } }, mark));
+  for (const name of reactions) {
+    byId('reactions').append(h('button', { type: 'button', 'aria-label': `React: ${name}`, title: name, click: () => { more.close(); does('reacts', name); } }, face(name)));
   }
   byId('get-started').addEventListener('click', () => taps('start'));
   byId('customer-form').addEventListener('submit', async (e) => {
