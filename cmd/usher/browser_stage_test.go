@@ -43,7 +43,7 @@ func (b *tab) answers(text string) {
 	b.click("#folders .row", "Ann Lee")
 	b.writes("#agent", text)
 	b.shows("#headline", peopleHave)
-	b.shows("#phone-lines", text)
+	b.wait(fmt.Sprintf("[...document.querySelectorAll('#phone-lines [data-who=human] .body')].some(el => el.innerText === %s)", js(text)))
 }
 
 // silent tells that Usher heard a message on standby, and said nothing.

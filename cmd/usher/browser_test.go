@@ -304,6 +304,15 @@ func (b *tab) scrolls(selector string, top int) {
 	eval[any](b, fmt.Sprintf("(el => { el.scrollTop = %d; el.dispatchEvent(new Event('scroll')); })(document.querySelector(%s))", top, js(selector)))
 }
 
+// drawn waits until the page was drawn as it is, and told where it was scrolled to.
+func (b *tab) drawn() {
+	b.Helper()
+	const frames = `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](frames, chromedp.EvalAwaitPromise)); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // picture writes what the tab shows, if pictures are wanted.
 func (b *tab) picture(name string) {
 	b.Helper()
