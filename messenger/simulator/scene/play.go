@@ -286,10 +286,22 @@ func (st *Stage) customer(name string) *simulator.Customer {
 	return st.meta.Customer(psid).Named(strings.ToUpper(name[:1])+name[1:], "Lee").Speaks("en_US")
 }
 
+// ErrRestless reports a bot that goes on and on, by answering itself, say.
+var ErrRestless = errors.New("the bot does not come to rest")
+
+// restless is how many times its patience a line may take in all.
+const restless = 10
+
 // settle waits until what a line causes is over. A real bot is waited for: until
 // what the scene expects has come and nothing has happened since for a while.
 func (st *Stage) settle(ctx context.Context, l *line, said int) error {
-	if err := st.meta.Quiet(ctx); err != nil || st.opt.Patience == 0 {
+	if st.opt.Patience == 0 {
+		return st.meta.Quiet(ctx)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, restless*st.opt.Patience,
+		fmt.Errorf("%w within %s", ErrRestless, restless*st.opt.Patience))
+	defer cancel()
+	if err := st.meta.Quiet(ctx); err != nil {
 		return err
 	}
 	for {
@@ -302,7 +314,7 @@ func (st *Stage) settle(ctx context.Context, l *line, said int) error {
 		err := st.meta.Wait(within, func() bool { _, now := st.meta.Since(seq); return now > seq })
 		cancel()
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 		if err != nil { // nothing happened for so long
 			return st.meta.Quiet(ctx)
