@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -9,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"usher/messenger"
 	"usher/messenger/simulator"
@@ -32,8 +36,8 @@ func (c canaries) in(text string) (found []string) {
 	return found
 }
 
-// Secrets, names, words and ids of people never reach the log, at any level. In
-// Redis names and words stay as long as a reply needs them, and never in history.
+// Secrets, names, words and ids of people reach neither the log, at any level, nor
+// figures, nor answers to who may not know them. In Redis names and words stay as long as a reply needs them, and never in history.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	secrets, words := canaries{}, canaries{}
@@ -62,12 +66,18 @@ func TestNothingLeaks(t *testing.T) {
 	if err := meta.VerifyWebhook(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if status, _ := get(t, r.url+"/webhook?hub.mode=subscribe&hub.challenge=1&hub.verify_token="+secrets.draw("wrong verify token"), nil); status != http.StatusForbidden {
-		t.Errorf("a wrong verify token is answered %d, want 403", status)
+	shown := map[string]string{} // what was answered, by what was asked
+	ask := func(what, url string, header http.Header, want int) {
+		t.Helper()
+		status, body := get(t, url, header)
+		if shown[what] = body; status != want {
+			t.Errorf("%s is answered %d, want %d", what, status, want)
+		}
 	}
-	if status, _ := get(t, r.private+"/debug/pprof/", http.Header{"Authorization": {"Bearer " + secrets.draw("wrong private token")}}); status != http.StatusUnauthorized {
-		t.Errorf("a wrong private token is answered %d, want 401", status)
-	}
+	mayKnow := http.Header{"Authorization": {"Bearer " + secrets["private token"]}}
+	ask("a wrong verify token", r.url+"/webhook?hub.mode=subscribe&hub.challenge=1&hub.verify_token="+secrets.draw("wrong verify token"), nil, http.StatusForbidden)
+	ask("a wrong private token", r.private+"/debug/pprof/", http.Header{"Authorization": {"Bearer " + secrets.draw("wrong private token")}}, http.StatusUnauthorized)
+	ask("a page that is not there", r.url+"/"+words.draw("path"), nil, http.StatusNotFound)
 	forged := live(says(psid, "m_forged", said("forged text")))
 	if status := r.postSigned(t, forged, http.Header{"X-Hub-Signature-256": {"sha256=" + hmacHex(secrets.draw("wrong secret"), forged)}}); status != http.StatusUnauthorized {
 		t.Errorf("a forged delivery is answered %d, want 401", status)
@@ -126,6 +136,33 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	wantStory(t, story, `human → bot`)
 
+	// Everything that Meta can deliver, and what no version of ours can read.
+	const stranger = messenger.PSID("7123456789012346")
+	for _, body := range everyDelivery(t, stranger, words.draw("text of all kinds")) {
+		if status := r.postSigned(t, body, http.Header{"X-Hub-Signature-256": {"sha256=" + hmacHex(secrets["app secret"], body)}}); status != http.StatusOK {
+			t.Errorf("%s is answered %d, want 200", body, status)
+		}
+	}
+	for kind, body := range map[string]string{
+		"e": `{"id":"x","kind":"message","thread":{"page":"` + testPage + `","psid":"` + string(stranger) + `"},"at":"` + words.draw("poison event") + `"}`,
+		"c": `{"command":"` + words.draw("poison command") + `", "thread":7}`,
+	} {
+		if err := w.rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "usher:{p7}:in", Values: []string{"k", kind, "b", body}}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t)(her.Says(said("last text"))) // wakes all
+	m.settle(t)
+	eventually(t, "the poison is set aside", func() bool { return strings.Contains(w.dumpOf(t, "dlq"), words["poison event"]) })
+	ask("how it stands", r.private+"/metrics", mayKnow, http.StatusOK)
+	ask("how the Pages stand", r.private+"/pages", mayKnow, http.StatusOK)
+	ask("whether all is well", r.url+"/readyz?verbose", nil, http.StatusOK)
+	for _, metric := range []string{`usher_events_total{kind="reaction",`, `usher_graph_requests_total{edge="messages",outcome="blocked"`, "usher_buried_total{page=\"other\"} "} {
+		if !strings.Contains(shown["how it stands"], metric) {
+			t.Errorf("the figures lack %s: this test tests nothing\n%s", metric, shown["how it stands"])
+		}
+	}
+
 	if code := r.stop(); code != exitOK {
 		t.Errorf("usher serve exits %d, want 0", code)
 	}
@@ -133,18 +170,79 @@ func TestNothingLeaks(t *testing.T) {
 	if !regexp.MustCompile(`"Thread changed hands"`).MatchString(logs) {
 		t.Errorf("the log tells nothing of the thread: this test tests nothing\n%s", logs)
 	}
-	secrets["psid"] = string(psid)
+	shown["the log"] = logs
+	secrets["psid"], secrets["stranger"] = string(psid), string(stranger)
 	for _, c := range []canaries{secrets, words} {
-		if found := c.in(logs); found != nil {
-			t.Errorf("the log tells %q:\n%s", found, logs)
+		for what, text := range shown {
+			if found := c.in(text); found != nil {
+				t.Errorf("%s tells %q:\n%s", what, found, text)
+			}
 		}
 	}
 	delete(secrets, "psid")
+	delete(secrets, "stranger")
 	for key, content := range w.dump(t) {
 		if found := secrets.in(content); found != nil {
 			t.Errorf("%s holds %q", key, found)
 		}
 	}
+}
+
+// everyDelivery returns the deliveries in testdata, in which somebody says something
+// wherever there is a text.
+func everyDelivery(t *testing.T, psid messenger.PSID, text string) (bodies [][]byte) {
+	t.Helper()
+	files, err := filepath.Glob("../../testdata/webhook/*.json")
+	if err != nil || len(files) < 50 {
+		t.Fatalf("found %d deliveries, %v", len(files), err)
+	}
+	for n, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body any
+		d := json.NewDecoder(bytes.NewReader(src))
+		d.UseNumber()
+		if d.Decode(&body) != nil {
+			continue // it is there to be malformed
+		}
+		out, err := json.Marshal(retold(body, "", psid, text+" of "+strconv.Itoa(n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, out)
+	}
+	return bodies
+}
+
+// retold returns a part of a delivery, at a key, with other people and words. What
+// Usher goes by stays.
+func retold(part any, key string, psid messenger.PSID, text string) any {
+	switch part := part.(type) {
+	case map[string]any:
+		for k, v := range part {
+			part[k] = retold(v, k, psid, text)
+		}
+	case []any:
+		for i, v := range part {
+			part[i] = retold(v, key, psid, text)
+		}
+		return part
+	case json.Number:
+		return retold(part.String(), key, psid, text)
+	case string:
+		switch {
+		case part == "1001": // the Page of testdata
+			return testPage
+		case part == "7001": // the customer
+			return psid
+		case key == "object", key == "type", key == "mid", key == "action", key == "field", strings.Trim(part, "0123456789") == "":
+		default:
+			return text
+		}
+	}
+	return part
 }
 
 // callByName makes the script's greeting use the customer's name.

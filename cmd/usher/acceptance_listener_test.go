@@ -46,7 +46,13 @@ func TestPublicListener(t *testing.T) {
 		"verify_with_wrong_token": {r.url + verify + "guessed", nil, http.StatusForbidden, "Forbidden"},
 		"healthz":                 {r.url + "/healthz", nil, http.StatusOK, `{"status":"ok"}` + "\n"},
 		"readyz":                  {r.url + "/readyz", nil, http.StatusOK, `{"status":"ok"}` + "\n"},
-		"no_profiles_in_public":   {r.url + "/debug/pprof/cmdline", nil, http.StatusNotFound, ""},
+		"readyz_verbose": {
+			r.url + "/readyz?verbose", nil, http.StatusOK,
+			`{"status":"ok","checks":[{"name":"redis","status":"ok"},{"name":"store","status":"ok"}]}` + "\n",
+		},
+		"metrics_need_the_token": {r.private + "/metrics", nil, http.StatusUnauthorized, ""},
+		"no_metrics_in_public":   {r.url + "/metrics", nil, http.StatusNotFound, ""},
+		"no_profiles_in_public":  {r.url + "/debug/pprof/cmdline", nil, http.StatusNotFound, ""},
 		"pages": {
 			r.private + "/pages",
 			http.Header{"Authorization": {"Bearer operators-only"}},
@@ -145,6 +151,12 @@ func TestRedisStops(t *testing.T) {
 	if status, body := get(t, r.url+"/readyz", nil); status != http.StatusServiceUnavailable || !strings.Contains(body, "Redis does not answer") {
 		t.Errorf("without Redis /readyz answers %d %s, want 503 and the reason", status, body)
 	}
+	if _, body := get(t, r.url+"/readyz?verbose", nil); !strings.Contains(body, `{"name":"redis","status":"failed","reason":"Redis does not answer"},{"name":"store","status":"unknown"}`) {
+		t.Errorf("without Redis /readyz?verbose answers %s", body)
+	}
+	if status, body := get(t, r.private+"/metrics", nil); status != http.StatusOK || !strings.Contains(body, "\nusher_redis_up 0\n") {
+		t.Errorf("without Redis /metrics answers %d, want that Redis is down:\n%s", status, body)
+	}
 	if status, _ := get(t, r.url+"/healthz", nil); status != http.StatusOK {
 		t.Errorf("without Redis /healthz answers %d, want 200: a restart would not help", status)
 	}
@@ -162,6 +174,37 @@ func TestRedisStops(t *testing.T) {
 	if status, body := get(t, r.url+"/readyz", nil); status != http.StatusOK {
 		t.Errorf("with Redis back /readyz answers %d %s, want 200", status, body)
 	}
+}
+
+// A Redis that answers and takes no writes is not ready for deliveries, and one that
+// holds another installation neither.
+func TestRedisRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newRecorder(t).url)
+	r := w.serve(t)
+	ready := func(want int, says string) {
+		t.Helper()
+		if status, body := get(t, r.url+"/readyz?verbose", nil); status != want || !strings.Contains(body, says) {
+			t.Errorf("/readyz?verbose answers %d %s, want %d and %s", status, body, want, says)
+		}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ready(http.StatusOK, `"status":"ok"`)
+	must(w.rdb.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	ready(http.StatusServiceUnavailable, `{"name":"redis","status":"ok"},{"name":"store","status":"failed","reason":"Redis refuses to store"}`)
+	if status := r.post(t, live(says("7000000000000001", "m_1", "hello"))); status != http.StatusServiceUnavailable {
+		t.Errorf("a delivery is answered %d, want 503", status)
+	}
+	must(w.rdb.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	ready(http.StatusOK, `"status":"ok"`)
+	must(w.rdb.HSet(t.Context(), "usher:install", "partitions", 32).Err())
+	ready(http.StatusServiceUnavailable, `"reason":"Redis holds another installation"`)
+	must(w.rdb.HSet(t.Context(), "usher:install", "partitions", 64).Err())
 }
 
 // stopper is a Redis that can be stopped and started again with what it had.

@@ -194,6 +194,7 @@ func (w *world) serve(t *testing.T) *replica {
 		if code := r.stop(); code != exitOK {
 			t.Errorf("usher serve exits %d, want 0\n%s", code, r.logs)
 		}
+		wantKnownFields(t, r.logs.String())
 	})
 	r.awaitUp(t)
 	return r

@@ -85,7 +85,7 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	engineDone := make(chan error, 1)
 	go func() { engineDone <- eng.Run(work) }()
 	servers := []*server{
-		startServer(publicHandler(hook, rdb, log), public, log),
+		startServer(publicHandler(hook, store.Ready, log), public, log),
 		startServer(privateHandler(cfg.PrivateToken.Reveal(), eng.Status, figures.Handler()), private, log),
 	}
 	log.Info().Str("listen", public.Addr().String()).Str("private_listen", private.Addr().String()).
@@ -161,7 +161,7 @@ func newWebhook(cfg config.Config, inbox webhook.Inbox, log zerolog.Logger, obse
 }
 
 // publicHandler is what the world can reach.
-func publicHandler(hook *webhook.Handler, rdb redis.UniversalClient, log zerolog.Logger) http.Handler {
+func publicHandler(hook *webhook.Handler, ready func(context.Context) error, log zerolog.Logger) http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	// Nobody's X-Forwarded-For is believed: echo v4 would by default.
@@ -174,36 +174,8 @@ func publicHandler(hook *webhook.Handler, rdb redis.UniversalClient, log zerolog
 	}))
 	hook.Register(e)
 	e.GET("/healthz", echo.WrapHandler(http.HandlerFunc(healthz)))
-	e.GET("/readyz", echo.WrapHandler(readyz(rdb)))
+	e.GET("/readyz", echo.WrapHandler(readyz(ready)))
 	return e
-}
-
-// healthz says that the process serves.
-func healthz(w http.ResponseWriter, _ *http.Request) {
-	answerJSON(w, http.StatusOK, health{Status: "ok"})
-}
-
-// health is the answer of /healthz and /readyz.
-type health struct {
-	Status string `json:"status"`
-	Reason string `json:"reason,omitempty"`
-}
-
-// readyTimeout bounds the look at Redis.
-const readyTimeout = time.Second
-
-// readyz says whether deliveries can be stored. It asks neither Graph nor who
-// owns partitions: Meta must not be sent away because of those.
-func readyz(rdb redis.UniversalClient) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-		defer cancel()
-		if err := rdb.Ping(ctx).Err(); err != nil {
-			answerJSON(w, http.StatusServiceUnavailable, health{Status: "not ready", Reason: "Redis does not answer"})
-			return
-		}
-		answerJSON(w, http.StatusOK, health{Status: "ok"})
-	}
 }
 
 func answerJSON(w http.ResponseWriter, status int, v any) {

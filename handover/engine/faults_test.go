@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"usher/bot"
 	"usher/handover"
@@ -293,19 +296,42 @@ func TestParkedPoisonIsSetAside(t *testing.T) {
 	}
 }
 
-// A call that panics ends neither the process nor the thread.
+// A call that panics ends neither the process nor the thread. What it says is told
+// to nobody: it may quote the customer.
 func TestCallThatPanicsIsSetAside(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.start()
+	var log notes
+	w.start(func(o *engine.Options) { o.Log = zerolog.New(&log) })
 	w.graph.mu.Lock()
 	w.graph.fail = append(w.graph.fail, func(call string) error { panic("no such " + call) })
 	w.graph.mu.Unlock()
 	w.accept(text("two"))
-	w.until("the burial", func(l engine.Line) bool { return l.What == "buried" && strings.Contains(l.Error, "no such send") })
+	w.until("the burial", func(l engine.Line) bool { return l.What == "buried" && l.Error == "panic: a string" })
 	w.accept(text("hours"))
 	w.called("answer", "ok", 1)
 	w.wantTexts("We are open from nine to five.")
+	if story := w.story() + log.String(); strings.Contains(story, "no such") || !strings.Contains(log.String(), "Call panicked") {
+		t.Errorf("log and history do not tell of the panic, or tell its words:\n%s", story)
+	}
+}
+
+// notes are a log that can be read meanwhile.
+type notes struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (n *notes) Write(b []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.buf.Write(b)
+}
+
+func (n *notes) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.buf.String()
 }
 
 // An effect whose echo the store knows is decided again after a failover, and not

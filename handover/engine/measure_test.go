@@ -163,7 +163,7 @@ func TestEnd(t *testing.T) {
 				ends = append(ends, end)
 			}
 		}
-		if got, want := strings.Join(ends, " "), "refused failed retried ok ok"; got != want {
+		if got, want := strings.Join(ends, ","), "refused,failed,retried,ok,ok"; got != want {
 			t.Errorf("calls ended %q, want %q", got, want)
 		}
 	})

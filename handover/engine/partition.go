@@ -240,7 +240,7 @@ func (p *partition) open(ctx context.Context) error {
 	for _, b := range pending {
 		f := new(effect)
 		if err := json.Unmarshal(b.Body, f); err != nil {
-			p.e.Log.Error().Err(err).Str("effect", b.ID).Msg("Effect in the outbox cannot be read; it stays there")
+			p.e.Log.Error().Err(unreadable(err)).Int("partition", p.n).Str("effect", b.ID).Msg("Effect in the outbox cannot be read; it stays there")
 			continue
 		}
 		effects = append(effects, f)
@@ -291,7 +291,7 @@ func (p *partition) load(ctx context.Context, keys []string) error {
 		th := &thread{key: k, stored: bodies[i]}
 		if bodies[i] != nil {
 			if err := json.Unmarshal(bodies[i], &th.rec); err != nil {
-				p.e.Log.Error().Err(err).Str("thread", p.e.alias(k)).Msg("Thread cannot be read; people have it until its limit")
+				p.e.Log.Error().Err(unreadable(err)).EmbedObject(p.e.named(k)).Msg("Thread cannot be read; people have it until its limit")
 				th.rec = record{State: p.unreadable(k)}
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 
 	"usher/handover"
@@ -41,9 +40,9 @@ func (s *sender) carryOut(ctx context.Context, f *effect) {
 func (s *sender) survive(ctx context.Context) (r result) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			s.e.Log.Error().Str("thread", s.e.alias(s.th.key)).Str("edge", string(s.f.Call)).Interface("cause", cause).Bytes("stack", debug.Stack()).
+			s.e.Log.Error().EmbedObject(s.e.named(s.th.key)).Str("call", string(s.f.Call)).Str("cause", panicked(cause)).Bytes("stack", debug.Stack()).
 				Msg("Call panicked; it is set aside in the dlq")
-			r = result{poison: true, end: ended, outcome: handover.Failed, err: fmt.Errorf("%w: %v", errPanic, cause)}
+			r = result{poison: true, end: ended, outcome: handover.Failed, err: errors.New(panicked(cause))} //nolint:err113 // it goes to the dlq as text
 		}
 	}()
 	switch {
@@ -58,8 +57,6 @@ func (s *sender) survive(ctx context.Context) (r result) {
 var (
 	// errNoPage reports an effect of a Page that is not configured any more.
 	errNoPage = errors.New("the Page is not among messenger.pages")
-	// errPanic reports a call that panicked.
-	errPanic = errors.New("panic")
 	// errUntrusted reports that a call might outlive the lease.
 	errUntrusted = errors.New("the lease might end before the call")
 )
@@ -274,7 +271,7 @@ func (s *sender) classify(err error) result {
 		r.end = retry
 	default: // a permission, a restriction, what nobody knows: trying again does not help
 		r.outcome = handover.Failed
-		s.e.Log.Error().Err(err).Str("edge", string(s.f.Call)).Msg("Graph refuses the call")
+		s.e.Log.Error().EmbedObject(s.e.named(s.th.key)).Err(err).Str("call", string(s.f.Call)).Msg("Graph refuses the call")
 	}
 	return r
 }

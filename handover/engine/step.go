@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strconv"
 
@@ -345,15 +343,6 @@ func (s *step) done() {
 		s.t.protected(s.th, []byte(ev.ID), func() { s.t.event(s.th, ev, true) })
 	}
 }
-
-// Alias names a thread in logs without naming the person: the same thread, the
-// same name.
-func Alias(app messenger.AppID, thread string) string {
-	sum := sha256.Sum256([]byte(string(app) + "\x00" + thread))
-	return hex.EncodeToString(sum[:5])
-}
-
-func (e *Engine) alias(thread string) string { return Alias(e.App, thread) }
 
 // has tells whether there is an effect of a type.
 func has[E handover.Effect](effects []handover.Effect) bool {

@@ -67,6 +67,7 @@ func readEntry(raw handover.Entry) entry {
 	switch raw.Kind {
 	case handover.EntryEvent:
 		if en.event, en.err = messenger.UnmarshalEvent(raw.Body); en.err != nil {
+			en.err = unreadable(en.err)
 			return en
 		}
 		en.thread = en.event.Thread.String()
@@ -76,6 +77,7 @@ func readEntry(raw handover.Entry) entry {
 		}
 	case handover.EntryCommand:
 		if en.order, en.err = unmarshalOrder(raw.Body); en.err != nil {
+			en.err = unreadable(en.err)
 			return en
 		}
 		en.thread = en.order.Thread
@@ -180,9 +182,9 @@ func (t *turn) protected(th *thread, body []byte, step func()) (fine bool) {
 			t.put[f] = struct{}{}
 		}
 		t.p.requeue(th)
-		t.p.e.Log.Error().Str("thread", t.p.e.alias(th.key)).Interface("cause", r).Bytes("stack", debug.Stack()).
+		t.p.e.Log.Error().EmbedObject(t.p.e.named(th.key)).Str("cause", panicked(r)).Bytes("stack", debug.Stack()).
 			Msg("Event made the step panic; it is set aside in the dlq")
-		t.bury(th.key, fmt.Sprintf("panic: %v", r), body)
+		t.bury(th.key, panicked(r), body)
 	}()
 	step()
 	return true
@@ -191,7 +193,7 @@ func (t *turn) protected(th *thread, body []byte, step func()) (fine bool) {
 // bury sets something aside with its cause.
 func (t *turn) bury(thread, cause string, body []byte) {
 	t.commit.Buried = append(t.commit.Buried, handover.Buried{Thread: thread, Cause: cause, Body: body, At: t.now})
-	t.p.e.Log.Error().Str("thread", t.p.e.alias(thread)).Str("cause", cause).Msg("Event set aside in the dlq")
+	t.p.e.Log.Error().EmbedObject(t.p.e.named(thread)).Str("cause", cause).Msg("Event set aside in the dlq")
 	t.line(Line{Thread: thread, What: "buried", Error: cause})
 }
 
@@ -290,11 +292,11 @@ func (t *turn) committed(known []string) {
 func (e *Engine) tell(l Line) {
 	e.Observe(l)
 	if l.Moved {
-		e.Log.Info().Str("thread", e.alias(l.Thread)).Stringer("from", l.From).Stringer("to", l.To).
+		e.Log.Info().EmbedObject(e.named(l.Thread)).Stringer("from", l.From).Stringer("to", l.To).
 			Str("cause", string(l.Cause)).Msg("Thread changed hands")
 	}
 	if l.Alarm != "" {
-		e.Log.Error().Str("thread", e.alias(l.Thread)).Str("alarm", l.Alarm).
+		e.Log.Error().EmbedObject(e.named(l.Thread)).Str("alarm", l.Alarm).
 			Str("mend", handover.AlarmReason(l.Alarm).Mend()).Msg("Handover needs an operator")
 	}
 }

@@ -34,6 +34,11 @@ func (s *Store) Open(ctx context.Context) (warnings []string, err error) {
 	return warnings, errors.Join(err, s.install(ctx))
 }
 
+// Ready returns nil where what comes in can be stored: Redis answers, takes writes,
+// and holds the installation that was opened. The error is Redis's own or one of
+// [Store.Open].
+func (s *Store) Ready(ctx context.Context) error { return s.install(ctx) }
+
 // install stores what must never change, or compares with what is stored. The
 // first to come decides.
 func (s *Store) install(ctx context.Context) error {
