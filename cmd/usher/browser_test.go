@@ -298,7 +298,7 @@ func (b *tab) press(keys ...string) {
 	}
 }
 
-// scrolls scrolls an element to where it is not at its end. The page knows at once.
+// scrolls moves an element to where it is not at its end. The page knows at once.
 func (b *tab) scrolls(selector string, top int) {
 	b.Helper()
 	eval[any](b, fmt.Sprintf("(el => { el.scrollTop = %d; el.dispatchEvent(new Event('scroll')); })(document.querySelector(%s))", top, js(selector)))
