@@ -225,7 +225,7 @@ func (n *names) rest(raw json.RawMessage) string {
 	if dec.Decode(&fields) != nil {
 		return ""
 	}
-	for _, name := range []string{"mid", "mids", "watermark", "message_id", "recipient_id"} {
+	for _, name := range []string{"mid", "mids", "watermark", "message_id", "recipient_id", "paging"} {
 		delete(fields, name)
 	}
 	if len(fields) == 0 {

@@ -112,6 +112,9 @@ var mutants = []mutant{
 	{"nobody sees anything of an idle thread", `if owner := m.owner(t); owner != "" {`, `if owner := t.owner; owner != "" || t.acted.IsZero() {`, "thread_owner"},
 	{"the feature status tells of routing", `"msgr_multi_app": m.defaultApp != ""`, `"msgr_multi_app": true`, "feature_status"},
 
+	{"conversations tell who has control", `out[f.name] = m.owner(t) == c.app.id`, `out[f.name] = true`, "conversations"},
+	{"nobody has an idle one", `out[f.name] = m.owner(t) == c.app.id`, `out[f.name] = m.leads(t, c.app)`, "conversations"},
+
 	// Control inside a message.
 	{"inline control needs a default app", "	case m.defaultApp == \"\":\n		return nil, bad(\"thread_control", "	case false:\n		return nil, bad(\"thread_control", "inline_control zero_config"},
 	{"without a type it releases", `case s.Type == "" || s.Type == "release":`, `case s.Type == "release":`, "inline_control"},
