@@ -9,6 +9,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"sync"
 
 	"github.com/spf13/cobra"
 )
@@ -22,7 +23,7 @@ const (
 
 // run carries out a command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr}
+	p := &program{stdout: stdout, stderr: &together{w: stderr}}
 	root := p.rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -45,6 +46,19 @@ type program struct {
 	stdout, stderr io.Writer
 	usher          string // path of the program under test; "" finds it
 	json           string // file of the results; "" for none
+}
+
+// together lets several write lines to one place.
+type together struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write writes b as a whole.
+func (t *together) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.w.Write(b)
 }
 
 // ranError is the error of a command that ran; any other is one of the command line.

@@ -42,7 +42,9 @@ func TestDemoPagePlays(t *testing.T) {
 		t.Errorf("the window is open until %v", c.Thread.Window)
 	}
 	b.act(page.DoReply, ann, "Talk to a human")
-	c = b.untilAnn("the handoff", func(c page.Customer) bool { return c.Inbox.Notified && c.Thread.Pending == 0 })
+	c = b.untilAnn("the handoff", func(c page.Customer) bool {
+		return c.Inbox.Notified && c.Thread.Phase == "waiting" && c.Thread.Pending == 0
+	})
 	if th := c.Thread; th.Phase != "waiting" || th.Cause != "quick_reply" || th.Why != "Ann tapped Talk to a human" || th.OwnerName != "Page Inbox" ||
 		th.Owner != messenger.PageInbox || th.Episode != 1 || th.Limit.Sub(th.Since) != 12*time.Hour || th.Lapses.IsZero() || !th.Reopen.IsZero() {
 		t.Errorf("thread = %+v", th)
