@@ -14,7 +14,8 @@ import (
 
 // Failure is what goes wrong with a Graph call or, for EdgeWebhook, with a
 // delivery. A call with neither Cut, Hang, Status, Code, Body nor After succeeds,
-// if slowly. In JSON, times are written 1m30s.
+// if slowly; to a delivery Status, Code, Body and Hold mean nothing. In JSON, times
+// are written 1m30s.
 type Failure struct {
 	// Status, Code, Subcode and Message make an error as Meta writes it. Status
 	// defaults to 400 where Code is given. With a code by which Meta slows an app

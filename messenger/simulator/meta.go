@@ -81,8 +81,14 @@ type Options struct {
 	// CheckProof refuses calls without appsecret_proof ("Require App Secret"). A
 	// proof that is given is always checked.
 	CheckProof bool
-	// EnforceRate refuses calls over 200 for each customer in 24 h with code
-	// 80006. The usage headers tell the share in any case.
+	// EnforceRate refuses calls over Meta's limits: with code 80006 an app's calls over
+	// 200 for each customer in a rolling day; with 613 more than 300 texts, 10 audios
+	// and videos or 2 conversations in a second, 10 calls to the messenger profile or
+	// to one customer's settings in 10 minutes, and more tagged messages to one
+	// customer than [Doubts] has. The usage headers tell the share of the day in any
+	// case.
+	//
+	// https://developers.facebook.com/documentation/business-messaging/messenger-platform/overview/rate-limiting
 	EnforceRate bool
 	// Doubts are switches for what Meta leaves open.
 	Doubts Doubts

@@ -3,7 +3,9 @@ package simulator_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +31,7 @@ func (a answer) usage(t *testing.T) (business, app map[string]any) {
 func TestThrottle(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{4, 17, 32, 613, 80001, 80006} {
-		for pass, regain := range map[time.Duration]float64{0: 10, 3 * time.Minute: 7} {
+		for pass, regain := range map[time.Duration]float64{0: 10, 3*time.Minute + time.Second: 7} {
 			w := newWorld(t)
 			w.FailNext("", simulator.Failure{Code: code, For: 10 * time.Minute})
 			w.pass(pass)
@@ -73,6 +75,9 @@ func TestRevokedToken(t *testing.T) {
 	}
 	get("never was one").want(t, http.StatusUnauthorized, 190, 0)
 	get("").want(t, 400, 104, 0)
+	if calls := w.Calls(); calls[len(calls)-1].App != "" {
+		t.Errorf("a call without a token is %s's", calls[len(calls)-1].App)
+	}
 	w.SetPageToken("new")
 	get("new").wantOK(t)
 	w.send("x", "").want(t, http.StatusUnauthorized, 190, 463) // still the old one
@@ -111,6 +116,52 @@ func TestHungCall(t *testing.T) {
 				}
 				w.send("the next one is fine", "").wantOK(t)
 			})
+		})
+	}
+}
+
+// Over a socket, a hung call ends when the caller leaves, or with the Page.
+func TestHungCallOverHTTP(t *testing.T) {
+	t.Parallel()
+	for name, leaves := range map[string]bool{"the_caller_leaves": true, "the_page_closes": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.says("hello")
+			server := httptest.NewServer(w)
+			defer server.Close() // waits for the handler
+			w.FailNext("messages", simulator.Failure{Hang: true, After: true})
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			body := fmt.Sprintf(`{"recipient":{"id":%q},"message":{"text":"x"},"access_token":%q}`, ann, token)
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/me/messages", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error)
+			go func() {
+				res, err := server.Client().Do(req)
+				if err == nil {
+					shut(t, res)
+				}
+				ended <- err
+			}()
+			if err := w.Wait(t.Context(), func() bool { return len(w.Transcript(ann)) == 2 }); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-ended:
+				t.Fatalf("the call ended with %v, want it to hang", err)
+			default:
+			}
+			if leaves {
+				leave()
+			} else {
+				w.Close()
+			}
+			if err := <-ended; err == nil {
+				t.Error("the call was answered")
+			}
 		})
 	}
 }
@@ -200,7 +251,7 @@ func TestDeliveriesFail(t *testing.T) {
 func TestEveryEdgeIsNotTheWebhook(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.FailNext("", simulator.Failure{Code: 2, Times: -1})
+	w.FailNext("", simulator.Failure{Lost: true, Times: -1})
 	w.says("hello")
 	w.wantTold(`messaging message "hello"`)
 	w.Heal()
@@ -246,7 +297,11 @@ func TestFaultsAreToldAndHealed(t *testing.T) {
 	w.Reorder(true)
 	w.HoldDeliveries()
 	w.pass(30 * time.Second)
+	if n := len(w.Faults().Failures); n != 3 {
+		t.Errorf("%d failures are armed, want those that are not over", n)
+	}
 	w.send("x", "").want(t, 400, 2, 0)
+	w.call("GET", "me", "").want(t, 400, 80006, 0)
 	want := `{"failures":[{"edge":"messages","failure":{"code":2,"times":2}},` +
 		`{"edge":"pass_thread_control","failure":{"times":1,"delay":"2s"}},` +
 		`{"failure":{"code":80006,"times":-1,"for":"1m30s"},"until":"2026-11-21T10:01:30Z"}],` +

@@ -23,8 +23,8 @@ func TestCallsInADay(t *testing.T) {
 		}
 		return a, business
 	}
-	for i := range 200 { // 200 calls for each customer in a day, half of them an hour later
-		if i == 100 {
+	for i := range 200 { // 200 calls for each customer in a day, all but one an hour later
+		if i == 1 {
 			w.pass(time.Hour)
 		}
 		a, usage := get()
@@ -33,11 +33,11 @@ func TestCallsInADay(t *testing.T) {
 			t.Fatalf("call_count after %d calls = %v, want %v", i+1, got, want)
 		}
 	}
-	w.pass(22 * time.Hour) // 23 h after the first hundred
+	w.pass(22 * time.Hour) // 23 h after the first
 	a, usage := get()
 	a.want(t, 400, 80006, 2446079)
-	if usage["call_count"] != 101.0 || usage["estimated_time_to_regain_access"] != 60.0 {
-		t.Errorf("usage = %v, want access back in 60 minutes", usage)
+	if usage["call_count"] != 101.0 || usage["estimated_time_to_regain_access"] != 120.0 {
+		t.Errorf("usage = %v, want access back in 120 minutes: one call fewer is not enough", usage)
 	}
 	if _, err := w.Customer("2").Says("hello"); err != nil { // the second customer makes it 400
 		t.Fatal(err)
@@ -47,9 +47,13 @@ func TestCallsInADay(t *testing.T) {
 	if usage["call_count"] != 51.0 || usage["estimated_time_to_regain_access"] != 0.0 {
 		t.Errorf("usage = %v, want 51 %% of 400, and no wait", usage)
 	}
-	w.pass(time.Hour) // the first hundred are out of the window
-	if _, usage = get(); usage["call_count"] != 26.0 {
-		t.Errorf("usage = %v, want 103 of 400", usage)
+	w.pass(time.Hour) // the first is out of the window
+	if _, usage = get(); usage["call_count"] != 51.0 {
+		t.Errorf("usage = %v, want 202 of 400", usage)
+	}
+	w.pass(time.Hour) // and the others
+	if _, usage = get(); usage["call_count"] != 1.0 {
+		t.Errorf("usage = %v, want 4 of 400", usage)
 	}
 	// Another app has an allowance of its own.
 	a, err := w.do(w.request("GET", "me?access_token="+w.OtherApp(desk).Token(), ""))

@@ -5,6 +5,9 @@
 //	{"call":"sendText","error":{"status":400,"code":10,"subcode":2018300}}
 //
 // Usage, in the folder that has node_modules: node client.mjs ORIGIN routing|zero
+//
+// package-lock.json is made by
+// npm install --package-lock-only --omit-lockfile-registry-resolved
 import { createRequire } from 'node:module';
 
 const require = createRequire(`${process.cwd()}/`);
