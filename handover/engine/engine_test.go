@@ -145,6 +145,23 @@ func TestFailedTakeAsksWhoHasControl(t *testing.T) {
 	}
 }
 
+// A take whose answer got lost is refused the next time. As long as nobody tells
+// who has control, that is no reason to leave the customer with people.
+func TestFailedTakeIsTriedAgainUntilItIsKnownWhoHasControl(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	w.handOff()
+	w.graph.mu.Lock()
+	w.graph.owner = app
+	w.graph.mu.Unlock()
+	w.graph.failNext(&graph.Error{Edge: "take_thread_control", Status: 400, Code: 100, Message: "already the owner"},
+		&graph.Error{Edge: "thread_owner", Status: 500, Code: 2})
+	w.accept(standby(text("bot")))
+	w.called("say back", "ok", 1)
+	w.wantTexts("Passing you on.", "I am back (automated).")
+}
+
 func TestFailedTakeThatFindsAnotherAppIsNoReturn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -198,6 +198,10 @@ func (s *sender) take(ctx context.Context) result {
 		return r
 	}
 	switch owner, oerr := s.owner(ctx); {
+	case oerr != nil && r.end == ended: // the refusal may be that of a take that has succeeded
+		if unknown := s.classify(oerr); unknown.end != ended {
+			return unknown
+		}
 	case oerr != nil:
 	case s.holder(owner) != handover.HeldByOther:
 		return result{end: ended, outcome: handover.OK}
