@@ -47,6 +47,7 @@ type Config struct {
 	Handover  Handover  `yaml:"handover"`
 	Bot       Bot       `yaml:"bot"`
 	Log       Log       `yaml:"log"`
+	Telemetry Telemetry `yaml:"telemetry"`
 
 	// Warnings are choices that are allowed and rarely wanted.
 	Warnings []Fault `yaml:"-"`
@@ -248,6 +249,18 @@ type Log struct {
 	Level string `yaml:"level" default:"info" validate:"oneof=trace debug info warn error"`
 	// Format auto is console on a terminal, else json.
 	Format string `yaml:"format" default:"auto" validate:"oneof=json console auto"`
+}
+
+// Telemetry is where traces go.
+type Telemetry struct {
+	// OTLPEndpoint is the URL of an OpenTelemetry collector that takes OTLP over HTTP;
+	// /v1/traces is added to it. Without one nothing is traced. Headers, such as a
+	// key, come from OTEL_EXPORTER_OTLP_HEADERS.
+	//
+	// https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+	OTLPEndpoint string `yaml:"otlp_endpoint" validate:"otlp_url"`
+	// Sample is how many of a hundred deliveries are traced.
+	Sample int `yaml:"sample" default:"100" validate:"within=1~100"`
 }
 
 // pageInbox is Meta's inbox of a Page; package messenger has the same.

@@ -102,7 +102,7 @@ func TestDefaults(t *testing.T) {
 			},
 		},
 		Bot: config.Bot{Script: filepath.Join(filepath.Dir(path), "bot.yaml")},
-		Log: config.Log{Level: "info", Format: "auto"},
+		Log: config.Log{Level: "info", Format: "auto"}, Telemetry: config.Telemetry{Sample: 100},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)

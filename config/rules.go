@@ -19,7 +19,7 @@ import (
 func (l *loader) validate() {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("yaml") })
-	for _, tag := range []string{"address", "chars", "graph_url", "graph_version", "id", "prefix", "redis_url", "within"} {
+	for _, tag := range []string{"address", "chars", "graph_url", "graph_version", "id", "otlp_url", "prefix", "redis_url", "within"} {
 		rule := func(f validator.FieldLevel) bool { return complaint(tag, f.Param(), f.Field()) == "" }
 		if err := v.RegisterValidation(tag, rule); err != nil {
 			l.faults = append(l.faults, Fault{Text: err.Error()}) // two rules of one name
@@ -85,6 +85,8 @@ func complaint(tag, param string, v reflect.Value) string {
 		return unless(regexp.MustCompile(`^v\d+\.\d+$`).MatchString(v.String()), "%q is not a version of the Graph API, such as v26.0", v)
 	case "id":
 		return unless(isID(v.String()), "%q is not an id of Meta's: those are digits only", v)
+	case "otlp_url":
+		return otlpURLComplaint(v.String())
 	case "prefix": // braces would change which keys share a node of a cluster
 		return unless(regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`).MatchString(v.String()), "%q cannot begin keys: use 1 to 64 letters, digits and _ . : -", v)
 	case "redis_url":
@@ -159,6 +161,13 @@ func graphURLComplaint(s string) string {
 	}
 	return unless(u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()),
 		"%q is neither https nor on loopback: tokens would travel in the clear", s)
+}
+
+// otlpURLComplaint takes plain http: a collector is a neighbour, and gets no secrets.
+func otlpURLComplaint(s string) string {
+	u, err := url.Parse(s)
+	fine := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+	return unless(s == "" || fine, "%q is not the address of a collector, such as http://localhost:4318", s)
 }
 
 func isLoopback(host string) bool {

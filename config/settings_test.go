@@ -99,6 +99,8 @@ func TestEveryVariable(t *testing.T) {
 		"bot.script":                               {"/b.yaml", "/b.yaml"},
 		"log.level":                                {"debug", "debug"},
 		"log.format":                               {"json", "json"},
+		"telemetry.otlp_endpoint":                  {"http://c:4318", "http://c:4318"},
+		"telemetry.sample":                         {"5", "5"},
 	}
 	c, err := loadText(t, complete, nil)
 	if err != nil {

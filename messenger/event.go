@@ -69,6 +69,9 @@ type Event struct {
 	// Accepted is when the event was stored, by the store's clock. Who reads it sets
 	// it: the store has it beside the event.
 	Accepted time.Time `json:"accepted,omitzero"`
+	// Trace is the W3C trace context of the delivery that brought the event; empty
+	// unless it is traced.
+	Trace string `json:"trace,omitempty"`
 	// Raw is the item as it came, kept for kinds that are not understood, so that
 	// nothing is lost. At most 64 KiB; a longer one is cut and no longer JSON,
 	// hence a string.

@@ -37,7 +37,7 @@ func (c canaries) in(text string) (found []string) {
 }
 
 // Secrets, names, words and ids of people reach neither the log, at any level, nor
-// figures, nor answers to who may not know them. In Redis names and words stay as long as a reply needs them, and never in history.
+// figures, traces, nor answers to who may not know them. In Redis names and words stay as long as a reply needs them, and never in history.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	secrets, words := canaries{}, canaries{}
@@ -55,6 +55,8 @@ func TestNothingLeaks(t *testing.T) {
 	w.env["USHER_MESSENGER_VERIFY_TOKEN"] = secrets["verify token"]
 	w.env["USHER_MESSENGER_PAGES_0_ACCESS_TOKEN"] = secrets["page token"]
 	w.env["USHER_PRIVATE_TOKEN"] = secrets.draw("private token")
+	c := newCollector(t)
+	w.env["USHER_TELEMETRY_OTLP_ENDPOINT"] = c.URL
 	callByName(t, filepath.Join(filepath.Dir(w.config), "bot.yaml"))
 	r := w.serve(t)
 	meta.ListenAt(r.url + "/webhook")
@@ -170,7 +172,12 @@ func TestNothingLeaks(t *testing.T) {
 	if !regexp.MustCompile(`"Thread changed hands"`).MatchString(logs) {
 		t.Errorf("the log tells nothing of the thread: this test tests nothing\n%s", logs)
 	}
-	shown["the log"] = logs
+	shown["the log"], shown["the traces"] = logs, c.told()
+	for _, span := range []string{"receive", "store", "step", "commit", "graph send", "graph take", "graph owner", "blocked"} {
+		if !strings.Contains(shown["the traces"], span) {
+			t.Errorf("the traces lack %q: this test tests nothing", span)
+		}
+	}
 	secrets["psid"], secrets["stranger"] = string(psid), string(stranger)
 	for _, c := range []canaries{secrets, words} {
 		for what, text := range shown {

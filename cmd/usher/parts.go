@@ -24,6 +24,7 @@ type witness struct {
 	line    func(engine.Line)
 	measure func(engine.Measure)
 	request func(messenger.PageID, graph.Call)
+	span    func(engine.Span)
 }
 
 // newEngine builds the engine from the settings. Client makes the calls to Graph;
@@ -54,7 +55,7 @@ func newEngine(
 		Partitions: cfg.Partitions.Count, Lease: cfg.Partitions.Lease, Renew: cfg.Partitions.Renew, Margin: cfg.Partitions.Margin,
 		CallTimeout: cfg.Outbox.CallTimeout, EchoGrace: cfg.Outbox.EchoGrace, Parallel: cfg.Outbox.Parallel, Attempts: cfg.Outbox.Attempts,
 		SendRate: cfg.Outbox.SendRate, AnswerWithin: cfg.Outbox.AnswerWithin,
-		StopTimeout: cfg.StopTimeout - cfg.StopTimeout/doorShare, Log: log, Observe: told.line, Measure: told.measure,
+		StopTimeout: cfg.StopTimeout - cfg.StopTimeout/doorShare, Log: log, Observe: told.line, Measure: told.measure, Trace: told.span,
 	})
 }
 

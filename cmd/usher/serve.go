@@ -21,6 +21,7 @@ import (
 	"usher/handover/engine"
 	"usher/handover/metrics"
 	"usher/handover/redisstore"
+	"usher/handover/tracing"
 	"usher/messenger"
 	"usher/messenger/webhook"
 )
@@ -60,12 +61,22 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 		return err
 	}
 	figures := newMetrics(cfg)
-	eng, err := newEngine(cfg, store, script, log, witness{figures.Line, figures.Measure, figures.Request}, nil)
+	told := witness{line: figures.Line, measure: figures.Measure, request: figures.Request}
+	inbox, traced := webhook.Inbox(store), func(h http.Handler) http.Handler { return h }
+	if cfg.Telemetry.OTLPEndpoint != "" {
+		tracer, err := newTracer(ctx, cfg.Telemetry, log)
+		if err != nil {
+			return err
+		}
+		defer closeTracer(ctx, tracer, log)
+		told.span, inbox, traced = tracer.Span, tracer.Inbox(store), tracer.Handler
+	}
+	eng, err := newEngine(cfg, store, script, log, told, nil)
 	if err != nil {
 		return err
 	}
 	figures.Watch(eng, store, cfg.Partitions.Count, time.Now) //nolint:forbidigo // the clock is injected here
-	hook, err := newWebhook(cfg, store, log, figures.Delivery)
+	hook, err := newWebhook(cfg, inbox, log, figures.Delivery)
 	if err != nil {
 		return err
 	}
@@ -85,7 +96,7 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	engineDone := make(chan error, 1)
 	go func() { engineDone <- eng.Run(work) }()
 	servers := []*server{
-		startServer(publicHandler(hook, store.Ready, log), public, log),
+		startServer(traced(publicHandler(hook, store.Ready, log)), public, log),
 		startServer(privateHandler(cfg.PrivateToken.Reveal(), eng.Status, figures.Handler()), private, log),
 	}
 	log.Info().Str("listen", public.Addr().String()).Str("private_listen", private.Addr().String()).
@@ -148,6 +159,24 @@ func newMetrics(cfg config.Config) *metrics.Metrics {
 		pages[i] = messenger.PageID(p.ID)
 	}
 	return metrics.New(currentVersion(), pages)
+}
+
+// lastTraces bounds the wait for the collector at the end.
+const lastTraces = 2 * time.Second
+
+func newTracer(ctx context.Context, c config.Telemetry, log zerolog.Logger) (*tracing.Tracer, error) {
+	return tracing.New(ctx, tracing.Options{
+		Endpoint: c.OTLPEndpoint, Percent: c.Sample, Version: currentVersion(), Log: log, Now: time.Now, //nolint:forbidigo // the clock is injected here
+	})
+}
+
+// closeTracer sends the last traces. A collector that is gone is no reason to fail.
+func closeTracer(ctx context.Context, t *tracing.Tracer, log zerolog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTraces)
+	defer cancel()
+	if err := t.Close(ctx); err != nil {
+		log.Warn().Err(err).Msg("The last traces were not delivered")
+	}
 }
 
 func newWebhook(cfg config.Config, inbox webhook.Inbox, log zerolog.Logger, observe func(webhook.Delivery)) (*webhook.Handler, error) {

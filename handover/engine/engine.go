@@ -104,9 +104,26 @@ type Options struct {
 	Observe func(Line)
 	// Measure, where given, is called with what something took. It must not block.
 	Measure func(Measure)
-	// Now returns the current time, of which but for [Engine.Status] only the
-	// monotonic part is used. Defaults to [time.Now].
+	// Trace, where given, is called with each piece of work for an event that has a
+	// Trace. It must not block.
+	Trace func(Span)
+	// Now returns the current time, of which but for [Engine.Status] and Trace only
+	// the monotonic part is used. Defaults to [time.Now].
 	Now func() time.Time
+}
+
+// Span is a piece of work for an event that is traced.
+type Span struct {
+	Trace      string // of the event
+	Name       string // "step", "commit", "graph send", …
+	Thread     string // its alias
+	Begin, End time.Time
+	// Call, Effect, Attempt and Err are of a request to Graph: which call of the outbox
+	// it is made for, that one's id, the how manieth time, and how it ended.
+	Call    string
+	Effect  string
+	Attempt int
+	Err     error
 }
 
 // Engine runs the partitions that fall to this process.

@@ -60,6 +60,7 @@ func (t *turn) result(r result) {
 func (t *turn) land(r result) {
 	th, f := r.th, r.f
 	s := t.step(th, "call", callID(f))
+	s.trace = f.Trace
 	s.line.Call, s.line.Attempt = f.String(), f.Attempts+1
 	if r.err != nil {
 		s.line.Error = r.err.Error()

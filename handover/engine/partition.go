@@ -332,9 +332,7 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 	for _, r := range results {
 		t.result(r)
 	}
-	for _, en := range inOrder(entries) {
-		t.entry(en)
-	}
+	t.entries(inOrder(entries))
 	for _, key := range batch.Due {
 		t.tick(p.threads[key])
 	}
@@ -409,7 +407,7 @@ func (p *partition) commit(ctx context.Context, t *turn) (left bool, err error) 
 		p.lease.Cursor = c.Cursor
 	}
 	p.e.Measure(Measure{What: Commit, Took: p.e.Now().Sub(begun)})
-	t.committed(done.Known)
+	t.committed(done.Known, begun)
 	return done.Left, nil
 }
 

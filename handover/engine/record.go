@@ -81,6 +81,9 @@ type effect struct {
 	Unsure bool `json:"unsure,omitempty"`
 	Echoed bool `json:"echoed,omitempty"`
 
+	// Trace is that of the event which led to it.
+	Trace string `json:"trace,omitempty"`
+
 	flying bool // a sender has it, or it waits for its turn
 	over   bool // settled while a sender had it
 	known  bool // the store knows its echo: it was sent

@@ -72,7 +72,7 @@ func (s *sender) send(ctx context.Context) result {
 	case callTake:
 		return s.take(ctx)
 	case callRelease:
-		return s.classify(s.call(ctx, func(ctx context.Context) error { return s.lane.calls.Release(ctx, s.psid) }))
+		return s.classify(s.call(ctx, "release", func(ctx context.Context) error { return s.lane.calls.Release(ctx, s.psid) }))
 	case callReadOwner:
 		owner, err := s.owner(ctx)
 		r := s.classify(err)
@@ -85,19 +85,26 @@ func (s *sender) send(ctx context.Context) result {
 }
 
 // call makes one call while the lease outlives it for sure.
-func (s *sender) call(ctx context.Context, do func(context.Context) error) error {
-	return s.made(ctx, false, do)
+func (s *sender) call(ctx context.Context, what string, do func(context.Context) error) error {
+	return s.made(ctx, what, false, do)
 }
 
 // made makes a call and lets the Page's lane know how it ended; words tells that it
 // puts some into the thread.
-func (s *sender) made(ctx context.Context, words bool, do func(context.Context) error) error {
+func (s *sender) made(ctx context.Context, what string, words bool, do func(context.Context) error) error {
 	if !s.p.trusted() {
 		return errUntrusted
 	}
 	timed, cancel := context.WithTimeout(ctx, s.e.CallTimeout)
 	defer cancel()
+	begun := s.e.Now()
 	err := do(timed)
+	if s.e.Trace != nil && s.f.Trace != "" {
+		s.e.Trace(Span{
+			Trace: s.f.Trace, Name: "graph " + what, Thread: Alias(s.e.App, s.th.key), Begin: begun, End: s.e.Now(),
+			Call: string(s.f.Call), Effect: s.f.ID, Attempt: s.f.Attempts + 1, Err: err,
+		})
+	}
 	_, answered := errors.AsType[*graph.Error](err)
 	switch {
 	case ctx.Err() != nil, s.itsOwn(err): // which says nothing of the others
@@ -134,7 +141,7 @@ func (s *sender) itsOwn(err error) bool {
 func (s *sender) say(ctx context.Context, control *graph.Control) error {
 	m := *s.f.Message
 	m.Control = control
-	return s.made(ctx, true, func(ctx context.Context) error {
+	return s.made(ctx, "send", true, func(ctx context.Context) error {
 		_, err := s.lane.calls.Send(ctx, s.psid, m)
 		return err
 	})
@@ -168,7 +175,7 @@ func (s *sender) pass(ctx context.Context) result {
 }
 
 func (s *sender) passControl(ctx context.Context) error {
-	return s.call(ctx, func(ctx context.Context) error {
+	return s.call(ctx, "pass", func(ctx context.Context) error {
 		return s.lane.calls.Pass(ctx, s.psid, s.f.Target, metadataPrefix+string(s.f.Cause))
 	})
 }
@@ -187,7 +194,7 @@ func (s *sender) passed(ctx context.Context, err error) result {
 // take takes control. Whatever it is refused for but the permission, it has
 // succeeded where control is ours or nobody's.
 func (s *sender) take(ctx context.Context) result {
-	err := s.call(ctx, func(ctx context.Context) error {
+	err := s.call(ctx, "take", func(ctx context.Context) error {
 		return s.lane.calls.Take(ctx, s.psid, metadataPrefix+string(s.f.Cause))
 	})
 	if err == nil || errors.Is(err, graph.ErrTakeRefused) || errors.Is(err, errUntrusted) {
@@ -213,7 +220,7 @@ func (s *sender) take(ctx context.Context) result {
 
 func (s *sender) owner(ctx context.Context) (graph.Owner, error) {
 	var owner graph.Owner
-	err := s.call(ctx, func(ctx context.Context) (err error) {
+	err := s.call(ctx, "owner", func(ctx context.Context) (err error) {
 		owner, err = s.lane.calls.Owner(ctx, s.psid)
 		return err
 	})
@@ -234,7 +241,7 @@ func (s *sender) holder(o graph.Owner) handover.Holder {
 // or for want of an answer, it goes on without: a name is not worth a wait.
 func (s *sender) readProfile(ctx context.Context) result {
 	var p graph.Profile
-	err := s.call(ctx, func(ctx context.Context) (err error) {
+	err := s.call(ctx, "profile", func(ctx context.Context) (err error) {
 		p, err = s.lane.calls.Profile(ctx, s.psid)
 		return err
 	})

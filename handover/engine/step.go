@@ -17,7 +17,8 @@ type step struct {
 	ev    messenger.Event // the customer's event; zero for timers, results, commands
 	id    string          // of the event: effects are named after it
 	line  Line
-	n     int  // effects so far
+	n     int // effects so far
+	trace string
 	timed bool // whose answer it is that the customer waits for is settled
 	quiet bool // an event not worth a line of history unless it changes something
 }
@@ -37,7 +38,7 @@ func (t *turn) event(th *thread, ev messenger.Event, again bool) {
 		id += "!" // it may have had effects before it was parked
 	}
 	s := t.step(th, string(ev.Kind), id)
-	s.ev, s.line.Standby = ev, ev.Standby
+	s.ev, s.trace, s.line.Standby = ev, ev.Trace, ev.Standby
 	switch {
 	case s.pg == nil:
 		t.bury(th.key, "Page is not among messenger.pages", []byte(ev.ID))
@@ -259,7 +260,7 @@ func (s *step) chain(effects []*effect) {
 		f.ID = EffectID(s.th.key, s.id, s.n)
 		s.n++
 		f.Thread, f.Gen, f.At = s.th.key, s.th.rec.State.Generation, s.t.now
-		f.Chain = effects[0].ID
+		f.Chain, f.Trace = effects[0].ID, s.trace
 		if !s.timed && f.speaks() {
 			f.Accepted, s.timed = s.ev.Accepted, true
 		}

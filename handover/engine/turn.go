@@ -20,6 +20,7 @@ type turn struct {
 	commit handover.Commit
 	lines  []Line
 	took   []Measure // told once all is durable
+	traced []Span    // as well
 
 	touched map[*thread]struct{} // threads whose record may have changed
 	ticked  map[*thread]struct{} // threads whose timer fired: it is set anew or removed
@@ -129,6 +130,20 @@ func (t *turn) entry(en entry) {
 		}
 		t.event(th, en.event, false)
 	})
+}
+
+// entries steps the threads of a batch.
+func (t *turn) entries(batch []entry) {
+	for _, en := range batch {
+		if t.p.e.Trace == nil || en.event.Trace == "" {
+			t.entry(en)
+			continue
+		}
+		s := Span{Trace: en.event.Trace, Name: "step", Thread: Alias(t.p.e.App, en.thread), Begin: t.p.e.Now()}
+		t.entry(en)
+		s.End = t.p.e.Now()
+		t.traced = append(t.traced, s)
+	}
 }
 
 // tick steps a thread by its timer.
@@ -265,13 +280,18 @@ func (t *turn) write(th *thread) error {
 const emptyRecord = `{"state":{}}`
 
 // committed acts on a commit that is durable: it tells of it, and settles the
-// effects that were found to have been sent before.
-func (t *turn) committed(known []string) {
+// effects that were found to have been sent before. The commit had begun at begun.
+func (t *turn) committed(known []string, begun time.Time) {
 	for _, l := range t.lines {
 		t.p.e.tell(l)
 	}
 	for _, m := range t.took {
 		t.p.e.Measure(m)
+	}
+	for _, s := range t.traced {
+		t.p.e.Trace(s)
+		s.Name, s.Begin, s.End = "commit", begun, t.p.e.Now()
+		t.p.e.Trace(s)
 	}
 	for _, w := range t.commit.Threads {
 		if !w.Wake.IsZero() && (t.p.nextDue.IsZero() || w.Wake.Before(t.p.nextDue)) {
