@@ -21,7 +21,7 @@ demo: ## the page to play customer and agent on; no Facebook account, no Redis
 	$(GO) run ./cmd/usher demo
 
 .PHONY: test
-test: redis chromium ## every test, race detector on, on miniredis and on a real redis-server
+test: redis chromium node ## every test, race detector on, on miniredis and on a real redis-server
 	$(GO) mod verify
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on -timeout 10m ./...
@@ -37,6 +37,12 @@ chromium: # a Chromium on PATH, for the tests of the demo's page
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	{ command -v apt-get >/dev/null && $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium; } || \
 	echo "no Chromium on PATH: its tests are skipped"
+
+.PHONY: node
+node: # Node.js and npm on PATH, for the test with a client that is not ours; and Python, for the bot that is not
+	@{ command -v npm && command -v python3; } >/dev/null || \
+	{ command -v apt-get >/dev/null && $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm python3; } || \
+	echo "no npm or no python3 on PATH: their tests are skipped"
 
 .PHONY: screenshots
 screenshots: chromium ## pictures of the demo's page, into docs/images
@@ -75,7 +81,7 @@ mutants: ## the simulator without each of its rules: the scenes must fail; minut
 
 .PHONY: golden
 golden: ## rewrite the transcripts and goldens; read the diff before committing it
-	$(GO) test ./handover ./bot ./messenger/webhook -update
+	$(GO) test ./handover ./bot ./messenger/webhook ./messenger/simulator/scene -update
 
 .PHONY: image
 image: ## build the container image
