@@ -349,7 +349,7 @@ func (r *chaosResults) write(p *program) error {
 	row("out of order", "%d", f.OutOfOrder)
 	row("wrong-owner sends", "%d known to be; %d more raced with an agent and were refused by Meta", f.WrongOwner, f.RefusedSends-f.WrongOwner)
 	row("messages", "%d sent, %d dropped and reported", f.Sends, f.Dropped)
-	row("duplicate sends", "%d, of which %d after their echo had come", f.Duplicates, f.Unexplained)
+	row("duplicate sends", "%d, of which %d were under way when their echo came, and %d begun after it", f.Duplicates, f.Raced, f.Unexplained)
 	if r.Redis == redisSentinel {
 		row("forgotten", "%d messages were sent whose decision a failover lost", f.Forgotten)
 	}

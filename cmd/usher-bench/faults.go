@@ -93,6 +93,8 @@ func (s *saboteur) hitReplica(ctx context.Context, f fault) error {
 	var err error
 	switch f.Kind {
 	case "replica killed":
+		s.answerLate()
+		pause(ctx, lateAnswer/2)
 		err = r.kill()
 		pause(ctx, f.For)
 	case "replica stopped":
@@ -104,6 +106,17 @@ func (s *saboteur) hitReplica(ctx context.Context, f fault) error {
 		err = errors.Join(err, s.fleet.thaw(r))
 	}
 	return errors.Join(err, s.fleet.ensure(ctx, n))
+}
+
+// lateAnswer is how long Graph keeps an answer back, see answerLate.
+const lateAnswer = 100 * time.Millisecond
+
+// answerLate lets Graph keep back the answers to messages that it has sent, so that
+// a kill finds some of which nobody knows what became.
+func (s *saboteur) answerLate() {
+	s.meta.FailNext(simulator.EdgeMessages, simulator.Failure{
+		After: true, Status: http.StatusOK, Body: `{"recipient_id": "7", "message_id": "m_late"}`, Delay: lateAnswer, For: lateAnswer,
+	})
 }
 
 // hitGraph lets calls go wrong: for a while, since Usher makes fewer and fewer when

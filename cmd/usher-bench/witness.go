@@ -109,7 +109,7 @@ func (w *witness) delivered(at int64, body []byte, acknowledged bool) error {
 	if err != nil {
 		return err
 	}
-	ended := w.seq.Add(1)
+	ended := now()
 	for i := range events {
 		e := &events[i]
 		g := w.guest(e.Thread.PSID)

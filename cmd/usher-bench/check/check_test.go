@@ -25,7 +25,7 @@ func effect(event string) string { return engine.EffectID(name, event, 0) }
 
 // told is an event that was delivered once, with the n-th delivery, at second n.
 func told(n int64, id string, by check.By) check.Told {
-	return check.Told{ID: id, By: by, At: at(float64(n)), First: place(n), Accepted: place(n), Acked: n, Copies: 1}
+	return check.Told{ID: id, By: by, At: at(float64(n)), First: place(n), Accepted: place(n), Acked: at(float64(n)), Copies: 1}
 }
 
 func wants(t check.Told, w check.Want, text string) check.Told {
@@ -162,7 +162,7 @@ func TestBroken(t *testing.T) {
 		}, "echo:e3, which no line of history decided"},
 		"sent_after_its_echo": {"G6", func(_ *check.Evidence, t *check.Thread) {
 			again := t.Calls[0]
-			again.Seq, again.At, again.EchoID = 4, at(4), "echo:again"
+			again.Seq, again.At, again.EchoID = 4, at(4.5), "echo:again"
 			t.Calls = append(t.Calls, again)
 		}, "sent again after its echo had come"},
 		"replies_out_of_order": {"G7", func(_ *check.Evidence, t *check.Thread) {
@@ -179,14 +179,14 @@ func TestBroken(t *testing.T) {
 			t.Calls = append(t.Calls, check.Call{Effect: effect("message:q1"), At: at(11.5), Seq: 9})
 		}, "others had the thread since"},
 		"ended_late": {"G8", func(_ *check.Evidence, t *check.Thread) {
-			t.History[6].At, t.History[7].At = at(40), at(40)
+			t.History[6].At, t.History[7].At = at(40.5), at(40.5)
 		}, "its limit was over"},
 		"ended_later_than_faults_excuse": {"G8", func(e *check.Evidence, t *check.Thread) {
 			e.Excused = []check.Span{{From: at(38.5), To: at(39)}, {From: at(38.5), To: at(39)}, {From: at(39.5), To: at(40)}}
-			t.History[6].At, t.History[7].At = at(40.2), at(40.2)
+			t.History[6].At, t.History[7].At = at(41.2), at(41.2)
 		}, "its limit was over"},
 		"ended_early": {"G8", func(_ *check.Evidence, t *check.Thread) {
-			t.History[6].At = at(36)
+			t.History[6].At = at(35.5)
 		}, "its limit was over"},
 		"bad_event_lost": {"G9", func(e *check.Evidence, _ *check.Thread) {
 			e.Buried["no such Page"] = 2
@@ -249,7 +249,7 @@ func TestExcused(t *testing.T) {
 	}{
 		"never_acknowledged": {func(_ *check.Evidence, t *check.Thread) {
 			lost := told(9, "message:q3", check.Customer)
-			lost.Accepted, lost.Acked, lost.Copies = check.Place{}, 0, 0
+			lost.Accepted, lost.Acked, lost.Copies = check.Place{}, time.Time{}, 0
 			t.Told = append(t.Told, lost)
 		}, nil},
 		"older_one_delivered_late": {func(_ *check.Evidence, t *check.Thread) {
@@ -269,6 +269,11 @@ func TestExcused(t *testing.T) {
 			again.Seq, again.EchoID = 3, "echo:again"
 			t.Calls = append(t.Calls, again)
 		}, func(f check.Figures) int { return f.Duplicates }},
+		"under_way_when_the_echo_came": {func(_ *check.Evidence, t *check.Thread) {
+			again := t.Calls[0]
+			again.Seq, again.At, again.EchoID = 4, at(3.5), "echo:again"
+			t.Calls = append(t.Calls, again)
+		}, func(f check.Figures) int { return f.Raced }},
 		"cancelled_and_reported": {func(_ *check.Evidence, t *check.Thread) {
 			t.Told = append(t.Told, told(39, "message:q3", check.Customer))
 			t.History = append(t.History, engine.Line{At: at(41), What: "message", ID: "message:q3", Effects: []string{"answer"}},
@@ -283,7 +288,7 @@ func TestExcused(t *testing.T) {
 		}, func(f check.Figures) int { return f.RefusedSends }},
 		"late_for_a_fault": {func(e *check.Evidence, t *check.Thread) {
 			e.Excused = []check.Span{{From: at(37), To: at(39)}, {From: at(38.5), To: at(40)}}
-			t.History[6].At, t.History[7].At = at(40.9), at(40.9)
+			t.History[6].At, t.History[7].At = at(41.5), at(41.5)
 		}, nil},
 		"decision_forgotten_by_a_failover": {func(e *check.Evidence, t *check.Thread) {
 			e.Failovers = []check.Span{{From: at(1.5), To: at(5.5)}}
@@ -291,7 +296,7 @@ func TestExcused(t *testing.T) {
 			again.Seq, again.At, again.EchoID = 6, at(6), "echo:again" // after its echo
 			lost := check.Call{Effect: "forgotten", At: at(3), Seq: 3, Sent: true, EchoID: "echo:e3"}
 			t.Calls[0].Seq, t.Calls[1].Seq = 5, 2 // as they were decided at first
-			t.Told[1].Acked = 5
+			t.Told[1].Acked = at(3)
 			t.Calls = append(t.Calls, lost, again)
 		}, func(f check.Figures) int { return f.Forgotten }},
 		"history_cut": {func(_ *check.Evidence, t *check.Thread) {

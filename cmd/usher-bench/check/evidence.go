@@ -115,7 +115,7 @@ type Told struct {
 	At       time.Time // Meta's time
 	First    Place     // where it was first offered
 	Accepted Place     // where it was first acknowledged; zero = never
-	Acked    int64     // when it was acknowledged, in the order of [Call.Seq]
+	Acked    time.Time // when it was first acknowledged
 	Copies   int       // how often it was acknowledged
 	Want     Want      // what must come of it
 	Text     string    // what each message must contain, where Want is Answer

@@ -40,7 +40,8 @@ type Figures struct {
 	RefusedSends   int `json:"refused_sends"`   // by Meta: another app had control by then
 	WrongOwner     int `json:"wrong_owner"`     // of these, those that Usher knew of
 	Duplicates     int `json:"duplicate_sends"` // second copies of a message
-	Unexplained    int `json:"unexplained"`     // of these, those whose echo had come
+	Raced          int `json:"raced"`           // of these, those under way when an echo came
+	Unexplained    int `json:"unexplained"`     // and those begun when it had come
 	Forgotten      int `json:"forgotten"`       // sends whose decision a failover lost
 	Dropped        int `json:"dropped"`         // decided, not sent, and reported
 	ZombiesRefused int `json:"zombies_refused"` // partitions whose former owner was refused
