@@ -93,6 +93,7 @@ func (s *simulation) flags(c *cobra.Command) {
 	f.StringVar(&s.done, "done", "pass", "what Done does in the inbox: pass, release or nothing")
 	f.StringArrayVar(&s.doubts, "doubt", nil, "a switch for what Meta leaves open, name or name=value; repeatable")
 	f.IntVar(&s.page.Batch, "batch", 1, "how many events one webhook may carry, 1 to 1000")
+	f.BoolVar(&s.page.EnforceRate, "enforce-rate", false, "refuse calls over Meta's limits; the usage headers tell how near they are in any case")
 	f.Uint64Var(&s.page.Seed, "seed", 0, "makes ids and chances repeatable; 0 draws one")
 	f.Uint64Var(&s.chaos, "chaos", 0, "let calls and webhooks fail over time, drawn from a seed; 0 is never")
 	f.DurationVar(&s.every, "chaos-every", 10*time.Second, "about how often")

@@ -226,6 +226,24 @@ func TestSimulateOpenAPI(t *testing.T) {
 	}
 }
 
+// With --enforce-rate Meta's limits hold: two conversations in a second, say.
+func TestSimulateRates(t *testing.T) {
+	t.Parallel()
+	const twice = "10:00 usher calls method=GET path=me/conversations\n> answer: {\"data\":[]}\n"
+	scene := filepath.Join(t.TempDir(), "rates.txt")
+	text := twice + twice + "10:00 usher calls method=GET path=me/conversations\n" +
+		"> refused 613: (#613) Calls to this api have exceeded the rate limit.\n"
+	if err := os.WriteFile(scene, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := exec(t, nil, "simulate", "--enforce-rate", "--script", scene); code != exitOK {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	if code, _, _ := exec(t, nil, "simulate", "--script", scene); code != exitFailed {
+		t.Errorf("exit %d where rates are not enforced, want %d", code, exitFailed)
+	}
+}
+
 // With --chaos things fail by themselves, and it is told.
 func TestSimulateChaos(t *testing.T) {
 	t.Parallel()

@@ -118,7 +118,11 @@ func (m *Meta) OtherApp(id messenger.AppID) *OtherApp {
 }
 
 // Token returns the access token with which the app can call Graph over HTTP.
-func (o *OtherApp) Token() string { return o.app.token }
+func (o *OtherApp) Token() string {
+	o.m.mu.Lock()
+	defer o.m.mu.Unlock()
+	return o.app.token
+}
 
 // Secret returns the secret that signs the app's webhooks.
 func (o *OtherApp) Secret() string { return o.app.secret }
