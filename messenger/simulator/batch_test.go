@@ -161,8 +161,12 @@ func TestBatchTokens(t *testing.T) {
 	other := w.OtherApp(desk)
 	own := `{"relative_url":"me?fields=id&access_token=` + other.Token() + `&appsecret_proof=` + proofOf(other.Secret(), other.Token()) + `"}`
 	w.batch(`,"appsecret_proof":"`+proofOf("app-secret", token)+`"`, `{"relative_url":"me?fields=id"}`, own)
-	calls := w.Calls("page")
-	if len(calls) != 2 || !calls[0].OK() || !calls[1].OK() || calls[0].App != bot || calls[1].App != desk {
+	wrong := `{"relative_url":"me?appsecret_proof=` + strings.Repeat("0", 64) + `"}`
+	if got := w.batch(`,"appsecret_proof":"`+proofOf("app-secret", token)+`"`, wrong); !strings.Contains(got[0], "Invalid appsecret_proof") {
+		t.Errorf("a call with a wrong proof of its own: %s", got[0])
+	}
+	calls := w.Calls("page")[:2]
+	if !calls[0].OK() || !calls[1].OK() || calls[0].App != bot || calls[1].App != desk {
 		t.Errorf("calls = %+v, want one of the bot and one of the desk", calls)
 	}
 	b, err := json.Marshal(w.Snapshot())

@@ -346,6 +346,14 @@ func TestAttachments(t *testing.T) {
 		w.post("messages", `"message":{"attachment":{"type":"image","payload":{"attachment_id":"`+attachment+`"}}}`).wantOK(t)
 	}
 	w.post("messages", `"message":{"attachment":{"type":"video","payload":{"attachment_id":"`+byURL+`"}}}`).want(t, 400, 100, 2018074)
+	for _, message := range []string{
+		`"message":{"attachment":{"type":"file","payload":{"url":"https://a.b/c.pdf"}}}`,
+		template("coupon", `"title":"T","coupon_code":"TEN","is_reusable":true`),
+	} {
+		if a := w.post("messages", message); a.body["attachment_id"] != nil {
+			t.Errorf("%s is answered %v, want no attachment_id", message, a.body)
+		}
+	}
 	again := id(w.post("messages", `"message":{"attachment":{"type":"file","payload":{"url":"https://a.b/c.pdf","is_reusable":true}}}`))
 	w.post("messages", `"message":{"attachment":{"type":"file","payload":{"attachment_id":`+again+`}}}`).wantOK(t) // as a number
 }
