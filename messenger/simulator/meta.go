@@ -20,7 +20,9 @@
 // to the apps as Meta would.
 //
 // Conversation Routing is followed as Meta documents it; where the documents
-// are silent or contradict each other, [Doubts] has a switch.
+// are silent or contradict each other, [Doubts] has a switch. Left out: the client
+// certificate that Meta shows on webhooks where an app asks for mTLS, Instagram,
+// and what a phone that is switched off would delay.
 //
 // https://developers.facebook.com/documentation/business-messaging/messenger-platform/conversation-routing
 package simulator
