@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"usher/handover"
 	"usher/handover/engine"
+	"usher/messenger"
 	"usher/messenger/simulator"
 )
 
@@ -129,10 +131,16 @@ func TestStats(t *testing.T) {
 		w.metas[page].FailNext("", simulator.Failure{Code: 80006, For: time.Hour})
 		w.says(page, person(0), "two")
 		pass(10 * time.Minute)
-		w.says(page, person(1), "hours")
+		younger := 0 // in the same partition
+		for n := 1; younger < 4; n++ {
+			if partitionOf(person(n)) == partitionOf(person(0)) {
+				w.says(page, person(n), "hours")
+				younger++
+			}
+		}
 		pass(time.Minute)
-		if s := e.Stats(); s.Pending != 3 || s.Oldest.Truncate(time.Minute) != 11*time.Minute {
-			t.Errorf("with three messages waiting Stats() = %+v, want them, and 11 minutes", s)
+		if s := e.Stats(); s.Pending != 6 || s.Oldest.Truncate(time.Minute) != 11*time.Minute {
+			t.Errorf("with six messages waiting Stats() = %+v, want them, and 11 minutes", s)
 		}
 		pass(3 * time.Hour)
 		if got, want := e.Stats(), (engine.Stats{Partitions: 8}); got != want {
@@ -143,6 +151,53 @@ func TestStats(t *testing.T) {
 			t.Errorf("after its end Stats() = %+v, want nothing", got)
 		}
 	})
+}
+
+func partitionOf(psid messenger.PSID) int {
+	return messenger.ThreadKey{Page: page, PSID: psid}.Partition(8)
+}
+
+// refusing is a store that refuses the first commit.
+type refusing struct {
+	engine.Store
+
+	once sync.Once
+	err  error
+}
+
+func (r *refusing) Commit(ctx context.Context, c handover.Commit) (done handover.Committed, err error) {
+	r.once.Do(func() { err = r.err })
+	if err != nil {
+		return done, err
+	}
+	return r.Store.Commit(ctx, c)
+}
+
+// Partitions that another process took, and those that the store forgot, are counted
+// apart; either way the customer is answered.
+func TestLostPartitionsAreCounted(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		err            error
+		lost, reloaded int64
+	}{
+		"lost":     {handover.ErrLeaseLost, 1, 0},
+		"reloaded": {handover.ErrStale, 0, 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inTown(t, func(w *town) {
+				e, _ := w.serve(func(o *engine.Options) { o.Store = &refusing{Store: w.store, err: tt.err} })
+				w.says(page, person(0), "hours")
+				pass(7 * time.Hour) // the lease is waited out
+				w.wantHeard(page, person(0), openHours)
+				if s := e.Stats(); s.Lost != tt.lost || s.Reloaded != tt.reloaded || s.Partitions != 8 {
+					t.Errorf("Stats() = %+v, want %d lost and %d reloaded", s, tt.lost, tt.reloaded)
+				}
+			})
+		})
+	}
 }
 
 // Each way in which a call can end has a word.
