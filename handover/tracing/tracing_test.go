@@ -137,6 +137,19 @@ func TestSample(t *testing.T) {
 	}
 }
 
+// What has no trace that we wrote begins none.
+func TestOddTrace(t *testing.T) {
+	t.Parallel()
+	spans := traced(t, tracing.Options{}, func(tracer *tracing.Tracer) {
+		for _, odd := range []string{"", "odd", "00-0-0-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"} {
+			tracer.Span(engine.Span{Trace: odd, Name: "step"})
+		}
+	})
+	if len(spans) != 0 {
+		t.Errorf("there are %d spans, want none", len(spans))
+	}
+}
+
 // What the engine did stands below the delivery, with its times and without words.
 func TestSpan(t *testing.T) {
 	t.Parallel()
@@ -147,12 +160,9 @@ func TestSpan(t *testing.T) {
 			Trace: "00-" + trace + "-" + delivery + "-01", Name: "graph send", Thread: "e730855f67", Begin: begin, End: begin.Add(time.Second),
 			Call: "answer", Effect: "lja4EMQOurVuI6", Attempt: 2, Err: &graph.Error{Status: 400, Code: 551, Message: "words of Meta"},
 		})
-		for _, odd := range []string{"", "odd", "00-0-0-01", "00-" + trace + "-0000000000000000-01"} {
-			tracer.Span(engine.Span{Trace: odd, Name: "step"})
-		}
 	})
 	if len(spans) != 1 {
-		t.Fatalf("there are %d spans, want none without a trace", len(spans))
+		t.Fatalf("there are %d spans, want one: its delivery was among the one of a hundred", len(spans))
 	}
 	s := spans[0].String()
 	for _, want := range []string{"graph send", "e730855f67", "answer", "lja4EMQOurVuI6", "blocked"} {
