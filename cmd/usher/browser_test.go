@@ -194,9 +194,9 @@ func (b *tab) note(format string, args ...any) {
 }
 
 // told tells whether an error is one that the page tells people about: an act was
-// refused, or the server is gone.
+// refused, or the server is gone, whose icon a browser may ask for late.
 func told(e *log.Entry) bool {
-	return e.Source == log.EntrySourceNetwork && (strings.HasSuffix(e.URL, "/act") || strings.HasSuffix(e.URL, "/events"))
+	return e.Source == log.EntrySourceNetwork && (strings.HasSuffix(e.URL, "/act") || strings.HasSuffix(e.URL, "/events") || strings.HasSuffix(e.URL, "/icon.svg"))
 }
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
