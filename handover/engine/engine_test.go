@@ -262,6 +262,42 @@ func TestUnknownOutcomeIsSettledByTheEcho(t *testing.T) {
 	w.wantTexts("two of two")
 }
 
+// What was accepted while an echo was waited for is read before the wait is over:
+// the echo may stand behind more than one read brings.
+func TestUnknownOutcomeWaitsForAnEchoThatStandsInTheStream(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	short := &shortStore{Store: w.store}
+	w.start(func(o *engine.Options) { o.Store = short })
+	w.graph.failNext(unknown())
+	w.accept(text("hours"))
+	w.called("answer", "unknown", 1)
+	over := make(chan struct{})
+	short.hold.Store(&over)
+	w.accept(
+		messenger.Event{Kind: messenger.KindRead}, messenger.Event{Kind: messenger.KindRead}, messenger.Event{Kind: messenger.KindRead},
+		messenger.Event{Kind: messenger.KindEcho, App: app, Metadata: "usher:" + effectOf(w, 0)},
+	)
+	<-time.After(2 * time.Second) // it is the first pause of a retry that is over by then: nothing is waited for
+	close(over)
+	w.called("answer", "ok, by its echo", 1)
+	w.wantTexts()
+}
+
+// shortStore reads little at a time, and holds reads back while it is told to.
+type shortStore struct {
+	engine.Store
+
+	hold atomic.Pointer[chan struct{}]
+}
+
+func (s *shortStore) Read(ctx context.Context, p int, cursor string, limit int) (handover.Batch, error) {
+	if over := s.hold.Load(); over != nil {
+		<-*over
+	}
+	return s.Store.Read(ctx, p, cursor, min(limit, 2))
+}
+
 func TestUnknownOutcomeWithoutEchoIsSentOnceMore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

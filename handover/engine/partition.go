@@ -42,6 +42,7 @@ type partition struct {
 	storeNow, readAt time.Time
 	nextDue          time.Time // the earliest timer; zero for none
 	unread           bool      // there may be something to read
+	readTo           time.Time // what was accepted before has been read, by the store's clock
 
 	landed                 []result // results taken from the channel and not handled yet
 	results                chan result
@@ -348,6 +349,12 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 		p.e.Measure(Measure{Lag, pageOf(en.thread), p.now().Sub(en.raw.At)})
 	}
 	p.unread = left || max(len(batch.Entries), len(batch.Due)) == batchSize
+	switch n := len(entries); {
+	case !p.unread && !batch.Now.IsZero():
+		p.readTo = batch.Now
+	case n > 0:
+		p.readTo = entries[n-1].raw.At
+	}
 	if isClosed(p.draining) {
 		p.recallAll()
 	} else {
@@ -418,6 +425,10 @@ func (p *partition) dispatch(ctx context.Context) {
 	for th := range p.queued {
 		f := th.queue[0]
 		if th.flying || f.known || f.NotBefore.After(now) {
+			continue
+		}
+		if f.Unsure && p.readTo.Before(f.NotBefore) {
+			p.unread = true // its echo may have been accepted in time, and not be read yet
 			continue
 		}
 		th.flying, f.flying = true, true
