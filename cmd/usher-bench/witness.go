@@ -170,6 +170,18 @@ func (w *witness) disordered(t *check.Told) bool {
 	})
 }
 
+// certainUntil returns from when on nobody can say who has a thread: when what an
+// agent did was told in disorder. It is zero where that was not so.
+func (w *witness) certainUntil(all []check.Told) (from time.Time) {
+	for i := range all {
+		t := &all[i]
+		if (t.By == check.Agent || t.By == check.Meta) && w.disordered(t) && (from.IsZero() || t.At.Before(from)) {
+			from = t.At
+		}
+	}
+	return from
+}
+
 // threads returns what Meta saw of everybody, once nothing happens any more.
 func (w *witness) threads() []check.Thread {
 	w.mu.Lock()
@@ -179,10 +191,11 @@ func (w *witness) threads() []check.Thread {
 		t := check.Thread{
 			Name: messenger.ThreadKey{Page: w.page, PSID: g.psid}.String(), Told: g.told, Calls: g.calls,
 		}
+		certain := w.certainUntil(t.Told)
 		for i := range t.Told {
 			told := &t.Told[i]
 			_, mid, _ := strings.Cut(told.ID, ":")
-			if is, known := g.want[messenger.MessageID(mid)]; known && !w.disordered(told) {
+			if is, known := g.want[messenger.MessageID(mid)]; known && !w.disordered(told) && (certain.IsZero() || told.At.Before(certain)) {
 				told.Want, told.Text = is.want, is.text
 			}
 		}

@@ -274,6 +274,13 @@ func TestExcused(t *testing.T) {
 			again.Seq, again.At, again.EchoID = 4, at(3.5), "echo:again"
 			t.Calls = append(t.Calls, again)
 		}, func(f check.Figures) int { return f.Raced }},
+		"handed_over_twice_for_want_of_an_echo": {func(_ *check.Evidence, t *check.Thread) {
+			again := t.Calls[1]
+			again.Seq, again.At, again.EchoID = 6, at(5.5), "echo:again"
+			t.Calls = append(t.Calls, again)
+			t.Told = append(t.Told, wants(told(40, "message:q3", check.Customer), check.Answer, "a3."))
+			t.History = append(t.History, engine.Line{At: at(40), What: "message", ID: "message:q3", Notes: []string{"silent"}})
+		}, func(f check.Figures) int { return f.Duplicates }},
 		"cancelled_and_reported": {func(_ *check.Evidence, t *check.Thread) {
 			t.Told = append(t.Told, told(39, "message:q3", check.Customer))
 			t.History = append(t.History, engine.Line{At: at(41), What: "message", ID: "message:q3", Effects: []string{"answer"}},
