@@ -134,8 +134,12 @@ func TestDemoStreamResumes(t *testing.T) {
 	defer leave()
 	reading.Go(func() { again.read(ctx, have[2].Seq) })
 	again.until("all it lacks", func(page.State) bool {
-		return again.entries[len(again.entries)-1].Seq >= have[len(have)-1].Seq
+		again.mu.Lock()
+		defer again.mu.Unlock()
+		return len(again.entries) > 0 && again.entries[len(again.entries)-1].Seq >= have[len(have)-1].Seq
 	})
+	again.mu.Lock()
+	defer again.mu.Unlock()
 	if again.entries[0].Seq != have[3].Seq {
 		t.Errorf("it gets %d first, want %d", again.entries[0].Seq, have[3].Seq)
 	}

@@ -87,8 +87,18 @@ export function connect() {
   });
 }
 
-/** act does something. It returns whether it was done; if not, the server's words have been shown. */
-export async function act(what, fields = {}) {
+let before = Promise.resolve(); // what was done last
+
+/**
+ * act does something, after what was done before: two words typed fast stay in their order. It returns whether it was done;
+ * if not, the server's words have been shown.
+ */
+export function act(what, fields = {}) {
+  before = before.then(() => post(what, fields));
+  return before;
+}
+
+async function post(what, fields) {
   try {
     const answer = await fetch('act', {
       method: 'POST',
