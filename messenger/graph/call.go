@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,7 +19,8 @@ import (
 	"usher/messenger"
 )
 
-// maxAnswer is how much of an answer is read, in bytes.
+// maxAnswer is how much of an answer is read, in bytes, unless its call makes more
+// room.
 const maxAnswer = 1 << 20
 
 // call is one request to Graph.
@@ -31,6 +33,7 @@ type call struct {
 	person messenger.PSID // whom it is about: no error may name them
 	words  []string       // of the conversation: no error may quote them
 	extra  time.Duration  // on top of the client's timeout
+	room   int            // for the answer, in bytes; 0 for maxAnswer
 }
 
 // get reads an edge of the Page.
@@ -79,7 +82,7 @@ func (c *Client) try(ctx context.Context, k call, answer any) error {
 		return c.unanswered(ctx, k, sent, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // it was read; nothing is left to lose
-	body, err := readAnswer(resp.Body)
+	body, err := readAnswer(resp.Body, cmp.Or(k.room, maxAnswer))
 	if err != nil {
 		return c.unanswered(ctx, k, sent, err)
 	}
@@ -155,14 +158,14 @@ func (c *Client) unanswered(ctx context.Context, k call, sent *trace, cause erro
 }
 
 var (
-	errTooLong   = fmt.Errorf("answer is longer than %d bytes", maxAnswer)
+	errTooLong   = errors.New("answer is longer")
 	errNotObject = errors.New("answer is not a JSON object")
 )
 
-func readAnswer(r io.Reader) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
-	if err == nil && len(body) > maxAnswer {
-		err = errTooLong
+func readAnswer(r io.Reader, room int) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, int64(room)+1))
+	if err == nil && len(body) > room {
+		err = fmt.Errorf("%w than %d bytes", errTooLong, room)
 	}
 	return body, err
 }

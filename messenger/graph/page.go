@@ -24,7 +24,7 @@ const (
 func Edges() []string {
 	return []string{
 		edgeMessages, edgePass, edgeTake, edgeRequest, edgeRelease, edgeExtend, edgeOwner, edgeMenu,
-		edgePage, edgeFeatures, edgeSubscriptions, edgeUpload, edgeProfile,
+		edgePage, edgeFeatures, edgeSubscriptions, edgeUpload, edgeProfile, edgeConversations,
 	}
 }
 
