@@ -97,6 +97,7 @@ type Commit struct {
 	Put      []Pending      // effects to add or to replace (by id)
 	Drop     []string       // effects that are settled
 	Echoed   []string       // effects whose echo came: remembered for 48 h
+	Sent     []string       // ids of what was sent, see messenger.SentID: remembered for 48 h
 	History  []HistoryWrite // in order
 	Buried   []Buried       // to the dlq
 	Episodes [][]byte       // episodes that ended
@@ -107,6 +108,21 @@ type Commit struct {
 type Pause struct {
 	Left time.Duration // by the store's clock; 0 where there is no pause
 	Why  string
+}
+
+// Watch is what all processes together know of the deliveries of a Page. Times are
+// of the store's clock.
+type Watch struct {
+	Now time.Time
+	// Seen are the latest minutes in which deliveries were stored, at most 64 of
+	// them, oldest first; however long ago, there is one, unless none ever came.
+	Seen []time.Time
+	// Whole is when the Page was last found subscribed to all that we need; zero for
+	// never.
+	Whole time.Time
+	// Owed is from when on messages may have been missed that were not looked for
+	// yet; zero where none were.
+	Owed time.Time
 }
 
 // Committed is a store's answer to a commit.

@@ -69,6 +69,14 @@ type Event struct {
 	// Accepted is when the event was stored, by the store's clock. Who reads it sets
 	// it: the store has it beside the event.
 	Accepted time.Time `json:"accepted,omitzero"`
+	// Backfilled tells that the event was not delivered: it was found in the
+	// conversation later, with no more than Text. Answered tells that the Page has
+	// spoken after it.
+	Backfilled bool `json:"backfilled,omitempty"`
+	Answered   bool `json:"answered,omitempty"`
+	// Aliases are further ids under which the event may have been stored before, or
+	// may come later. They are not stored with it.
+	Aliases []string `json:"-"`
 	// Trace is the W3C trace context of the delivery that brought the event; empty
 	// unless it is traced.
 	Trace string `json:"trace,omitempty"`
@@ -77,6 +85,23 @@ type Event struct {
 	// hence a string.
 	Raw string `json:"raw,omitempty"`
 }
+
+// SentID returns an id that a store knows of a message that we sent. It is no
+// event's: the echo of the message is one still.
+func SentID(mid MessageID) string { return "sent:" + string(mid) }
+
+// MessageIDs returns the ids that an event of what a customer sent can have, that of
+// KindMessage first: a message, a tap of a quick reply or of a button, told with its
+// payload or without.
+func MessageIDs(mid MessageID) []string {
+	id := ":" + string(mid)
+	return []string{
+		string(KindMessage) + id, string(KindQuickReply) + id, string(KindPostback) + id, string(KindPostback) + id + BareSuffix,
+	}
+}
+
+// BareSuffix ends the id of a postback that was told without its payload.
+const BareSuffix = ":bare"
 
 // Marshal returns the stored form of e.
 func (e Event) Marshal() ([]byte, error) { return json.Marshal(e) }

@@ -101,6 +101,10 @@ func (s *Store) write(w *commitWriter, c handover.Commit) error {
 	w.number(int64(s.EpisodesCap))
 
 	w.texts(c.Echoed)
+	w.number(int64(len(c.Sent)))
+	for _, id := range c.Sent {
+		w.bytes(hash(id))
+	}
 	w.number(int64(len(c.Put)))
 	for _, e := range c.Put {
 		w.add(e.ID)

@@ -18,6 +18,7 @@
 -- ARGV[8]   lines of history kept, ARGV[9] entries of dlq, ARGV[10] episodes
 -- ARGV[11…] how many follow, and then, of each kind:
 --           echoed effects  id
+--           what was sent   hash of its id
 --           effects to put  id, body
 --           effects to drop id
 --           buried entries  thread, cause, ms, body
@@ -100,6 +101,13 @@ for _ = 1, count() do
 end
 write('ZADD', seen, echoes)
 write('HDEL', outbox, echoed)
+
+local sent = {}
+for _ = 1, count() do
+  sent[#sent + 1] = now_text
+  sent[#sent + 1] = take()
+end
+write('ZADD', seen, sent)
 
 local put, known = {}, {}
 for i = 1, count() do

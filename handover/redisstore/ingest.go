@@ -36,7 +36,8 @@ var (
 )
 
 // Append stores events in their partitions' streams, each once, however often it
-// comes within Options.Horizon. It returns nil only if all are stored as
+// comes within Options.Horizon, and under whichever of its ids: one that has
+// aliases is not stored where any of them is known. It returns nil only if all are stored as
 // Options.Durability says. After an error some may be stored: the same events are
 // to be offered again.
 func (s *Store) Append(ctx context.Context, events []messenger.Event) error {
@@ -56,7 +57,7 @@ func (s *Store) Append(ctx context.Context, events []messenger.Event) error {
 			at[p] = s.deposit(p)
 			deposits = append(deposits, at[p])
 		}
-		at[p].add(e.ID, handover.EntryEvent, body)
+		at[p].add(handover.EntryEvent, body, e.ID, e.Aliases...)
 	}
 	return s.ingest(ctx, deposits)
 }
@@ -68,7 +69,7 @@ func (s *Store) Command(ctx context.Context, key messenger.ThreadKey, id string,
 		return fmt.Errorf("append command for %s: %w", key, errNoID)
 	}
 	d := s.deposit(key.Partition(len(s.partitions)))
-	d.add("command:"+id, handover.EntryCommand, body)
+	d.add(handover.EntryCommand, body, "command:"+id)
 	return s.ingest(ctx, []*deposit{d})
 }
 
@@ -85,9 +86,18 @@ func (s *Store) deposit(p int) *deposit {
 	return &deposit{partition: part, args: []any{s.keys.wake(), part.number, s.token(p)}}
 }
 
-func (d *deposit) add(id string, kind handover.EntryKind, body []byte) {
-	sum := sha256.Sum256([]byte(id)) // 16 bytes of it are half the memory of a mid
-	d.args = append(d.args, sum[:16], string(kind), body)
+func (d *deposit) add(kind handover.EntryKind, body []byte, id string, aliases ...string) {
+	ids := hash(id)
+	for _, alias := range aliases {
+		ids = append(ids, hash(alias)...)
+	}
+	d.args = append(d.args, ids, string(kind), body)
+}
+
+// hash returns what is remembered of an id: 16 bytes are half the memory of a mid.
+func hash(id string) []byte {
+	sum := sha256.Sum256([]byte(id))
+	return sum[:16]
 }
 
 // ingest makes deposits until all are stored, or one cannot be.

@@ -6,7 +6,8 @@
 -- ARGV[1]  wake channel
 -- ARGV[2]  number of the partition
 -- ARGV[3]  token of the caller, '' where it does not own the partition
--- ARGV[4…] for each entry: hash of its id, kind, body
+-- ARGV[4…] for each entry: hash of its id, of 16 bytes, and of further ids that
+--          it may be known by, kind, body
 --
 -- Returns 1 where the caller is the owner and must look, else 0: others were told.
 local meta, stream, seen = KEYS[1], KEYS[2], KEYS[3]
@@ -22,9 +23,26 @@ redis.call('HINCRBY', meta, 'offered', (#ARGV - 3) / 3)
 
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+
+-- known tells whether an entry came before, by any of its ids, and remembers them.
+local function known(ids)
+  if #ids == 16 then
+    return redis.call('ZADD', seen, 'NX', now, ids) == 0
+  end
+  for at = 1, #ids, 16 do
+    if redis.call('ZSCORE', seen, ids:sub(at, at + 15)) then
+      return true
+    end
+  end
+  for at = 1, #ids, 16 do
+    redis.call('ZADD', seen, now, ids:sub(at, at + 15))
+  end
+  return false
+end
+
 local new = false
 for i = 4, #ARGV, 3 do
-  if redis.call('ZADD', seen, 'NX', now, ARGV[i]) == 1 then
+  if not known(ARGV[i]) then
     redis.call('XADD', stream, '*', 'k', ARGV[i + 1], 'b', ARGV[i + 2])
     new = true
   end

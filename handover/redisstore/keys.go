@@ -13,6 +13,7 @@ import (
 //	<prefix>:members  ZSET     live processes, scored by the ms at which they expire
 //	<prefix>:wake     channel  numbers of partitions to look at; -1 for the members and the pauses
 //	<prefix>:pause:<page>  HASH  expiry = ms, why: the Page's calls are stopped until then; expires
+//	<prefix>:watch:<page>  HASH  the Page's deliveries, see watch.lua; expires
 type keys string // <prefix>
 
 func (k keys) install() string { return string(k) + ":install" }
@@ -20,6 +21,7 @@ func (k keys) members() string { return string(k) + ":members" }
 func (k keys) wake() string    { return string(k) + ":wake" }
 
 func (k keys) pause(page messenger.PageID) string { return string(k) + ":pause:" + string(page) }
+func (k keys) watch(page messenger.PageID) string { return string(k) + ":watch:" + string(page) }
 
 // partitions returns the keys of the n partitions.
 func (k keys) partitions(n int) []partition {
@@ -45,7 +47,7 @@ type partition struct {
 	number   string // <n>
 	base     string // <prefix>:{p<n>}:
 	in       string // in   STREAM  accepted entries: k = kind, b = body; consumed ones are gone
-	seen     string // dd   ZSET    hashes of event ids, "x:" and ids of echoed effects; scored by the ms of their coming
+	seen     string // dd   ZSET    hashes of ids of events and of what was sent, "x:" and ids of echoed effects; scored by the ms of their coming
 	meta     string // meta HASH    token, expiry, epoch, clean, began, schema; seq, cursor, commit, known; offered
 	timers   string // tm   ZSET    threads, scored by the ms of their wake
 	outbox   string // ob   HASH    pending effects by id

@@ -26,6 +26,11 @@ type Store interface {
 	Pause(ctx context.Context, page messenger.PageID, d time.Duration, why string) error
 	Pauses(ctx context.Context, pages []messenger.PageID) ([]handover.Pause, error)
 	Wakes(ctx context.Context, fn func(partition int)) error
+	Watch(ctx context.Context, page messenger.PageID) (handover.Watch, error)
+	Delivered(ctx context.Context, page messenger.PageID, ago time.Duration) error
+	Whole(ctx context.Context, page messenger.PageID) error
+	Owe(ctx context.Context, page messenger.PageID, since time.Time) error
+	Settle(ctx context.Context, page messenger.PageID, since time.Time) error
 
 	// Append stores events, each once, or returns an error.
 	Append(ctx context.Context, events []messenger.Event) error
@@ -115,6 +120,10 @@ func Run(t *testing.T, open func(t *testing.T) (Store, Clock)) {
 		"a_pause_runs_out":                         aPauseRunsOut,
 		"a_pause_is_only_prolonged":                aPauseIsOnlyProlonged,
 		"changes_of_pauses_are_announced":          changesOfPausesAreAnnounced,
+		"what_was_found_is_stored_once":            whatWasFoundIsStoredOnce,
+		"what_was_sent_is_known":                   whatWasSentIsKnown,
+		"deliveries_are_noted":                     deliveriesAreNoted,
+		"what_is_owed_stays_until_settled":         whatIsOwedStaysUntilSettled,
 		"announcements_end_with_their_context":     announcementsEnd,
 		"a_thread_is_shown_with_what_is_its_own":   aThreadIsShown,
 		"threads_are_listed":                       threadsAreListed,

@@ -306,7 +306,7 @@ func (d *decoder) add(e messenger.Event, name string, raw value) {
 		if e.Kind == messenger.KindPostback && e.Payload == "" {
 			// Standby strips the payload. Should that telling come first, it must not
 			// stand in the way of the one that has it: it may be the way back.
-			e.ID += ":bare"
+			e.ID += messenger.BareSuffix
 		}
 	case isControl(e.Kind):
 		e.ID = controlID(&e)
