@@ -273,8 +273,28 @@ func (p *partition) read(ctx context.Context, limit int) (handover.Batch, error)
 	if err != nil {
 		return batch, fmt.Errorf("read partition %d: %w", p.n, err)
 	}
-	p.storeNow, p.readAt, p.nextDue = batch.Now, sent, batch.NextDue
+	p.setClock(batch.Now, sent)
+	p.nextDue = batch.NextDue
 	return batch, nil
+}
+
+// setClock sets the estimate of the store's clock by what it told after a moment of
+// ours. Where the answer took long, when within that it was told nobody knows: an
+// estimate that may be right stays.
+func (p *partition) setClock(told, sent time.Time) {
+	received := p.e.Now()
+	latest := told.Add(received.Sub(sent))
+	at := latest
+	if !p.readAt.IsZero() {
+		at = p.storeNow.Add(received.Sub(p.readAt))
+	}
+	switch {
+	case at.Before(told):
+		at = told
+	case at.After(latest):
+		at = latest
+	}
+	p.storeNow, p.readAt = at, received
 }
 
 // load brings threads into memory.
