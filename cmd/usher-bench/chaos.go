@@ -34,6 +34,7 @@ type chaosOptions struct {
 	customers int
 	pace      time.Duration
 	batch     int
+	only      []string
 	plan      bool
 	verbose   bool
 }
@@ -56,6 +57,7 @@ Without --events the run takes --for; with it, until so many events are acknowle
 		Example: `  usher-bench chaos --seed 7
   usher-bench chaos --events 1000000 --faults 500 --json chaos.json
   usher-bench chaos --redis sentinel --for 2m --faults 60
+  usher-bench chaos --only "replica killed,redis stalled=6s"
   usher-bench chaos --seed 7 --plan`,
 		Args: cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -81,6 +83,7 @@ Without --events the run takes --for; with it, until so many events are acknowle
 	f.IntVar(&o.customers, "customers", o.customers, "who talk at a time")
 	f.DurationVar(&o.pace, "pace", o.pace, "of a customer, between two acts")
 	f.IntVar(&o.batch, "batch", o.batch, "events in a delivery at most, 1 to 1000")
+	f.StringSliceVar(&o.only, "only", nil, "kinds of faults, as --plan names them; a kind=6s lasts for so long")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "also tell when each fault begins and ends")
 	f.BoolVar(&o.plan, "plan", false, "print the faults and do nothing")
 	return c
@@ -107,17 +110,50 @@ func (o *chaosOptions) validate() error {
 	must(o.limit >= 5*time.Second, "limit", o.limit, "5s or more")
 	must(o.customers >= 1 && o.customers <= 100_000, "customers", o.customers, "1 to 100000")
 	must(o.batch >= 1 && o.batch <= 1000, "batch", o.batch, "1 to 1000")
+	if _, err := o.kinds(); err != nil {
+		faults = append(faults, err)
+	}
 	if o.seed == 0 {
 		o.seed = rand.Uint64N(1_000_000) + 1
 	}
 	return errors.Join(faults...)
 }
 
+// kinds returns the faults to draw from.
+func (o *chaosOptions) kinds() ([]kind, error) {
+	all := kinds(o.redis, o.lease)
+	if len(o.only) == 0 {
+		return all, nil
+	}
+	var chosen []kind
+	for _, text := range o.only {
+		name, length, fixed := strings.Cut(text, "=")
+		i := slices.IndexFunc(all, func(k kind) bool { return k.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("%w: --only %s: want kinds of faults that Redis %s can have", errFlag, text, o.redis)
+		}
+		k := all[i]
+		if fixed {
+			d, err := time.ParseDuration(length)
+			if err != nil || d < 0 {
+				return nil, fmt.Errorf("%w: --only %s: want a duration after the =", errFlag, text)
+			}
+			k.from, k.to = d, d
+		}
+		chosen = append(chosen, k)
+	}
+	return chosen, nil
+}
+
 var errBroken = errors.New("a guarantee is broken")
 
 // chaos carries out `usher-bench chaos`.
 func (p *program) chaos(ctx context.Context, o chaosOptions) (err error) {
-	faults := schedule(o.seed, o.faults, kinds(o.redis, o.lease))
+	of, err := o.kinds()
+	if err != nil {
+		return err
+	}
+	faults := schedule(o.seed, o.faults, of)
 	if o.plan {
 		for _, f := range faults {
 			fmt.Fprintln(p.stdout, f)
@@ -221,6 +257,7 @@ func (r *chaosRun) run(ctx context.Context, faults []fault) (*chaosResults, erro
 		return nil, err
 	}
 	drained := now().Sub(settled)
+	r.ended = now()
 	for n := range r.o.replicas {
 		if err := r.fleet.stop(r.fleet.replica(n), 2*r.times.StopTimeout); err != nil {
 			return nil, err

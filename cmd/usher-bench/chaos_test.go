@@ -139,6 +139,8 @@ func TestArguments(t *testing.T) {
 		"unknown_flag":     {args: []string{"chaos", "--speed", "3"}, code: 2, says: "unknown flag: --speed"},
 		"no_such_redis":    {args: []string{"chaos", "--redis", "galaxy"}, code: 2, says: "--redis galaxy: want single, sentinel or cluster"},
 		"all_at_once":      {args: []string{"chaos", "--replicas", "0", "--lease", "1m"}, code: 2, says: "--replicas 0: want 1 to 16\nflag out of bounds: --lease 1m0s: want 1s to 20s"},
+		"no_such_fault":    {args: []string{"chaos", "--only", "failover"}, code: 2, says: "--only failover: want kinds of faults that Redis single can have"},
+		"no_such_length":   {args: []string{"chaos", "--only", "redis stalled=long"}, code: 2, says: "--only redis stalled=long: want a duration after the ="},
 		"no_time":          {args: []string{"chaos", "--for", "1ms"}, code: 2, says: "--for 1ms: want 1s or more"},
 		"no_such_batch":    {args: []string{"load", "--batches", "0"}, code: 2, says: "--batches [0]: want 1 to 1000 each"},
 		"no_yardstick":     {args: []string{"load", "--url", "http://x/webhook", "--baseline"}, code: 2, says: "--baseline true: want no --url"},
@@ -193,6 +195,10 @@ func TestPlan(t *testing.T) {
 	code, out, errs := exec(t, "chaos", "--usher", "/nowhere/usher", "--seed", "7", "--faults", "25", "--plan")
 	if code != exitOK || strings.Count(out, "\n") != 25 {
 		t.Errorf("exits %d and prints %q, %q; want 0 and 25 faults", code, out, errs)
+	}
+	_, out, _ = exec(t, "chaos", "--faults", "25", "--only", "redis stalled=6s,redis cut", "--plan")
+	if stalled, cut := strings.Count(out, " redis stalled "), strings.Count(out, " redis cut "); stalled+cut != 25 || stalled != strings.Count(out, " for 6s,") || cut == 0 {
+		t.Errorf("only these are wanted, stalled for 6s: %s", out)
 	}
 }
 

@@ -31,6 +31,7 @@ type saboteur struct {
 	counts  map[string]int
 	excused []check.Span
 	failed  []check.Span // failovers
+	ended   time.Time    // when the replicas were told to stop
 	bad     int          // events that must be set aside
 	probes  int
 	opened  int // and probes that changed something

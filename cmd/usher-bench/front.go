@@ -230,12 +230,17 @@ func (f *fleet) startWrong(ctx context.Context, settings string) error {
 		return err
 	}
 	var said strings.Builder
-	c, err := start("a wrong start", f.env, func(line string) { said.WriteString(line) }, f.path, "serve", "--config", file)
+	up := make(chan addresses, 1)
+	c, err := start("a wrong start", f.env, func(line string) { said.WriteString(line); f.reads(line, up) }, f.path, "serve", "--config", file)
 	if err != nil {
 		return err
 	}
 	select {
 	case <-c.ended:
+	case <-up: // it serves
+		if err := c.kill(); err != nil {
+			return err
+		}
 	case <-ctx.Done():
 		return c.kill()
 	}
@@ -283,38 +288,40 @@ func (f *fleet) deliver(ctx context.Context, body []byte, header http.Header) (s
 	reach, disturbed := to.reach, to.disturbed
 	f.mu.Unlock()
 
-	ctx, cancel := context.WithCancel(ctx)
+	reached, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(reach, cancel)()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.webhook, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(reached, http.MethodPost, to.webhook, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
 	req.Header = header.Clone()
 	began := now()
 	res, err := f.client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	_, _ = io.Copy(io.Discard, res.Body) // its status says all
-	_ = res.Body.Close()
 	took := now().Sub(began)
+	if err == nil {
+		status = res.StatusCode
+		_, _ = io.Copy(io.Discard, res.Body) // its status says all
+		_ = res.Body.Close()
+	} else if ctx.Err() == nil || took <= check.AckBudget {
+		return 0, err // it is not Meta that gave up
+	}
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a := &f.evidence.answers
 	switch {
 	case to.disturbed != disturbed: // it was not there to answer
-	case res.StatusCode == http.StatusOK:
+	case status == http.StatusOK:
 		a.OK++
-	default:
+	default: // also where Meta gave up waiting
 		a.Refused++
 		a.Slowest = max(a.Slowest, took)
 		if took > check.AckBudget {
 			a.Late++
 		}
 	}
-	return res.StatusCode, nil
+	return status, err
 }
 
 func (f *fleet) lastLine() string {

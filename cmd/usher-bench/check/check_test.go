@@ -76,6 +76,7 @@ func faultless() check.Evidence {
 		Buried: map[string]int{"no such Page": 3}, BadEvents: map[string]int{"no such Page": 3},
 		Answers:  check.Answers{OK: 6, Refused: 2, Slowest: 3 * time.Second},
 		Fence:    check.Fence{Lost: 2, Probes: 4},
+		Ended:    at(60),
 		Stops:    []check.Stop{{Replica: "replica 1", Took: time.Second}},
 		Starts:   []check.Start{{Code: 2, Place: true}},
 		LogLines: 10,
@@ -188,6 +189,10 @@ func TestBroken(t *testing.T) {
 		"ended_early": {"G8", func(_ *check.Evidence, t *check.Thread) {
 			t.History[6].At = at(35.5)
 		}, "its limit was over"},
+		"never_ended": {"G8", func(e *check.Evidence, t *check.Thread) {
+			e.Ended = at(40.5)
+			t.History, t.State.Phase = t.History[:6], handover.Human
+		}, "nothing came of it"},
 		"bad_event_lost": {"G9", func(e *check.Evidence, _ *check.Thread) {
 			e.Buried["no such Page"] = 2
 		}, "3 bad events"},

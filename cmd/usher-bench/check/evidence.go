@@ -39,7 +39,9 @@ type Evidence struct {
 	// owner had committed is not waited for, and may be forgotten then: it is decided
 	// again, but what was sent meanwhile was sent.
 	Failovers []Span
-	Times     Times
+	// Ended is when the replicas were told to stop; zero where that is not known.
+	Ended time.Time
+	Times Times
 }
 
 // Times are the settings of the run.

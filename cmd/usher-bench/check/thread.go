@@ -363,18 +363,15 @@ func (s *story) overruled(line int) time.Time {
 const slack = 2 * time.Second
 
 // ends judges G8: a limit counts from the handoff, and from each agent's message
-// on. What was excused does not count.
+// on. What was excused does not count. One that was over long before the end has
+// to have been seen.
 func (j *judge) ends(s *story) {
 	if j.e.Times.Limit == 0 {
 		return
 	}
-	agents := map[string]bool{}
-	for _, t := range s.Told {
-		if t.By == Agent {
-			agents[t.ID] = true
-		}
-	}
-	phase, due := handover.Bot, time.Time{}
+	agents := s.agents()
+	var due, seen time.Time
+	phase := handover.Bot
 	for _, l := range s.History {
 		if l.Moved {
 			phase = l.To
@@ -389,8 +386,30 @@ func (j *judge) ends(s *story) {
 		if l.What == "timer" && slices.Contains(l.Effects, "take") && !due.IsZero() {
 			late := l.At.Sub(due) - j.excused(due, l.At)
 			j.g[g8].expect(late <= slack && l.At.After(due.Add(-slack)), "%s: its limit was over at %v, and it was taken back at %v", s.Name, due, l.At)
+			seen = due
 		}
 	}
+	if !due.Equal(seen) {
+		j.unseen(s, due)
+	}
+}
+
+// unseen judges a limit that nothing came of.
+func (j *judge) unseen(s *story, due time.Time) {
+	if end := j.e.Ended; !due.IsZero() && end.Sub(due)-j.excused(due, end) > slack {
+		j.g[g8].broke("%s: its limit was over at %v, and nothing came of it until %v", s.Name, due, end)
+	}
+}
+
+// agents returns which events are an agent's words.
+func (s *story) agents() map[string]bool {
+	ids := map[string]bool{}
+	for _, t := range s.Told {
+		if t.By == Agent {
+			ids[t.ID] = true
+		}
+	}
+	return ids
 }
 
 // excused returns how much of the time between two was excused. Spans stand in the
