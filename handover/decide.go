@@ -40,6 +40,8 @@ func customerActed(r Rules, s State, e CustomerActed, at time.Time) (State, []Ef
 	switch {
 	case stale(e, at):
 		return s, note(NoteStale)
+	case e.TooLate:
+		return customerMissed(r, s, e), note(NoteTooLate)
 	case isBack && byCustomer(s.Return): // tapped twice
 		return s, note(NoteOnTheWay)
 	case s.Awaiting != AwaitingNothing:
@@ -65,6 +67,18 @@ func customerActed(r Rules, s State, e CustomerActed, at time.Time) (State, []Ef
 
 // stale tells whether e is too old to be answered.
 func stale(e CustomerActed, at time.Time) bool { return !e.At.IsZero() && at.Sub(e.At) > StaleAfter }
+
+// customerMissed counts an act that comes too late to be answered.
+func customerMissed(r Rules, s State, e CustomerActed) State {
+	s.CustomerAt = latest(s.CustomerAt, e.At)
+	if s.Episode != nil {
+		s.Episode.LastCustomer = latest(s.Episode.LastCustomer, e.At)
+	}
+	if s.Phase == Human && r.LimitFrom == FromAny && !s.Deadline.IsZero() {
+		s.Deadline = latest(s.Deadline, limit(r, e.At))
+	}
+	return s
+}
 
 // customerToBot decides a customer's act on a thread that the bot has.
 func customerToBot(r Rules, s State, e CustomerActed, at time.Time) (State, []Effect) {
@@ -225,7 +239,14 @@ func agentSpoke(r Rules, s State, e AgentSpoke, at time.Time) (State, []Effect) 
 	if late(s, e.At) {
 		return s, note(NoteLate)
 	}
+	before := s
 	s, _ = lose(r, s, CauseAgentSpoke, e.At, at)
+	if counts := limit(r, at); e.Found && !e.At.IsZero() && !counts.IsZero() && s.Deadline.Equal(counts) {
+		s.Deadline = limit(r, e.At) // which may be over
+		if before.withPeople() {
+			s.Deadline = latest(s.Deadline, before.Deadline)
+		}
+	}
 	if s.Episode.FirstReply.IsZero() {
 		s.Episode.FirstReply = at
 	}

@@ -97,6 +97,7 @@ type NoteReason string
 const (
 	NoteLate        NoteReason = "older than the last change of control"
 	NoteStale       NoteReason = "too old to answer"
+	NoteTooLate     NoteReason = "found too late to answer"
 	NoteSilent      NoteReason = "people have the thread"
 	NoteOnTheWay    NoteReason = "the way back is under way"
 	NoteJustBack    NoteReason = "the bot has just come back"

@@ -30,6 +30,9 @@ type CustomerActed struct {
 	// Checked tells that the event was deferred and that what it waited for is
 	// known now: it does not ask again.
 	Checked bool
+	// TooLate tells that the event was not delivered, and was found too late to be
+	// answered: that the customer acted counts, what they asked for does not.
+	TooLate bool
 }
 
 // writes tells whether the customer sent a message, which a tap of a button is not.
@@ -49,7 +52,12 @@ type Answered struct {
 
 // AgentSpoke is an echo of something the Page said that neither we nor an
 // ignored app sent.
-type AgentSpoke struct{ At time.Time }
+type AgentSpoke struct {
+	At time.Time
+	// Found tells that the echo did not come: what was said was found later. The time
+	// limit counts from when it was said.
+	Found bool
+}
 
 // ControlPassed is a pass_thread_control event.
 type ControlPassed struct {

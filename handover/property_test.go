@@ -107,7 +107,9 @@ func (h *history) event() handover.Event {
 	app := rapid.SampledFrom([]string{"42", h.rules.Target})
 	events := []func() handover.Event{
 		h.act, h.act, h.act, h.act, h.act,
-		func() handover.Event { return handover.AgentSpoke{At: at} },
+		func() handover.Event {
+			return handover.AgentSpoke{At: at, Found: rapid.IntRange(0, 3).Draw(h.t, "found") == 0}
+		},
 		func() handover.Event { return handover.ControlPassed{ToUs: true, At: at} },
 		func() handover.Event { return handover.ControlPassed{To: app.Draw(h.t, "to"), At: at} },
 		func() handover.Event { return handover.ControlTaken{ByUs: rapid.Bool().Draw(h.t, "by_us"), At: at} },
@@ -137,6 +139,7 @@ func (h *history) act() handover.Event {
 		Act:     rapid.SampledFrom(acts).Draw(h.t, "act"),
 		Standby: rapid.IntRange(0, 2).Draw(h.t, "standby") == 0,
 		At:      h.metaTime(),
+		TooLate: rapid.IntRange(0, 9).Draw(h.t, "too_late") == 0,
 	}
 	if e.Act == handover.ActText || e.Act == handover.ActQuickReply {
 		e.Text = rapid.SampledFrom([]string{"hello", "human", "bot", "i hate this bot"}).Draw(h.t, "text")

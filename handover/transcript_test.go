@@ -234,6 +234,8 @@ func (p *player) event(words []string) (handover.Event, error) {
 	switch event := strings.Join(words, " "); event {
 	case "agent":
 		return handover.AgentSpoke{At: metaAt}, nil
+	case "agent found":
+		return handover.AgentSpoke{At: metaAt, Found: true}, nil
 	case "passed to us":
 		return handover.ControlPassed{ToUs: true, At: metaAt}, nil
 	case "taken by us":
@@ -276,6 +278,8 @@ func customerEvent(words []string, metaAt time.Time) (handover.Event, error) {
 			return nil, fmt.Errorf("unknown act %q", w)
 		case w == "standby":
 			e.Standby = true
+		case w == "too_late":
+			e.TooLate = true
 		case strings.HasPrefix(w, `"`):
 			e.Text = strings.Trim(w, `"`)
 		default:

@@ -91,7 +91,8 @@ type Options struct {
 	SendRate int
 	// AnswerWithin is how old an answer of the script may become, when the customer
 	// has written again meanwhile: it is dropped then, as it would come amid another
-	// conversation. Defaults to 5 min.
+	// conversation. What a customer wrote that was not delivered, but found later, is
+	// not answered at all when it is older. Defaults to 5 min.
 	AnswerWithin time.Duration
 	// Attempts is how often a call is made before it is given up. Defaults to 6,
 	// which takes about ten minutes.
@@ -215,6 +216,17 @@ func (e *Engine) Status() []PageStatus {
 		all = append(all, s)
 	}
 	return all
+}
+
+// Responsible tells whether it is this process that looks after a Page as a whole:
+// the one that owns the partition of the Page's own thread. At a time at most one
+// process does.
+func (e *Engine) Responsible(page messenger.PageID) bool {
+	n := messenger.ThreadKey{Page: page}.Partition(e.Partitions)
+	e.mu.Lock()
+	p := e.partitions[n]
+	e.mu.Unlock()
+	return p != nil && !isClosed(p.draining) && p.trusted()
 }
 
 // Run owns and runs partitions until ctx ends; then it leaves the members,

@@ -249,6 +249,12 @@ func (w *world) start(change ...func(*engine.Options)) (stop func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.run(e)
+}
+
+// run runs an engine and returns what stops it.
+func (w *world) run(e *engine.Engine) (stop func()) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()

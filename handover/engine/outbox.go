@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usher/handover"
+	"usher/messenger"
 )
 
 // retries are the waits before a call that failed for the moment is made again,
@@ -36,13 +37,17 @@ type result struct {
 	profile *profile        // of a read_profile
 	after   time.Duration   // how long to wait, where Meta said so
 	err     error
-	known   bool // no sender: the store knew the effect's echo
-	poison  bool // the sender panicked
+	known   bool                // no sender: the store knew the effect's echo
+	poison  bool                // the sender panicked
+	sent    messenger.MessageID // what Meta calls the message that it sent, if it did
 }
 
 // result settles a call, or arranges for it to be made again.
 func (t *turn) result(r result) {
 	th, f := r.th, r.f
+	if r.sent != "" {
+		t.commit.Sent = append(t.commit.Sent, messenger.SentID(r.sent))
+	}
 	if !r.known {
 		t.p.inFlight--
 		th.flying, f.flying, th.place = false, false, nil

@@ -20,12 +20,13 @@ type sender struct {
 	lane  *lane   // nil for a Page that is not configured any more
 	psid  messenger.PSID
 	trial bool // it is to show whether others may follow
+	sent  messenger.MessageID
 }
 
 // carryOut makes the attempt and brings the result back to the partition's loop.
 func (s *sender) carryOut(ctx context.Context, f *effect) {
 	r := s.survive(ctx)
-	r.th, r.f = s.th, f
+	r.th, r.f, r.sent = s.th, f, s.sent
 	if s.lane != nil {
 		s.lane.leave(s.trial)
 	}
@@ -142,7 +143,8 @@ func (s *sender) say(ctx context.Context, control *graph.Control) error {
 	m := *s.f.Message
 	m.Control = control
 	return s.made(ctx, "send", true, func(ctx context.Context) error {
-		_, err := s.lane.calls.Send(ctx, s.psid, m)
+		var err error
+		s.sent, err = s.lane.calls.Send(ctx, s.psid, m)
 		return err
 	})
 }

@@ -52,6 +52,9 @@ func (t *turn) event(th *thread, ev messenger.Event, again bool) {
 			return
 		}
 	}
+	if ev.Backfilled {
+		s.note("found in the conversation")
+	}
 	hev, ok := t.p.e.translate(ev)
 	if !ok {
 		s.quiet = ev.Kind != messenger.KindUnknown
@@ -62,9 +65,9 @@ func (t *turn) event(th *thread, ev messenger.Event, again bool) {
 		return
 	}
 	if act, ok := hev.(handover.CustomerActed); ok {
-		act.Checked = again
+		act.Checked, act.TooLate = again, s.tooLate()
 		hev = act
-		if th.rec.Asking {
+		if th.rec.Asking && !act.TooLate {
 			s.park()
 			s.done()
 			return
@@ -74,6 +77,12 @@ func (t *turn) event(th *thread, ev messenger.Event, again bool) {
 	s.quiet = own
 	s.decide(hev)
 	s.done()
+}
+
+// tooLate tells whether an event was found too late to be answered. What was
+// delivered is answered however late.
+func (s *step) tooLate() bool {
+	return s.ev.Backfilled && (s.ev.Answered || s.t.now.Sub(s.ev.At) > s.t.p.e.AnswerWithin)
 }
 
 // aboutPage records an event that concerns the Page and no person.

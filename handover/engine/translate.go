@@ -31,7 +31,7 @@ func (e *Engine) translate(ev messenger.Event) (out handover.Event, ok bool) {
 		case ev.AIGenerated, slices.Contains(e.IgnoreApps, ev.App) && ev.App != "":
 			return nil, false // automation beside us: it does not mute the bot
 		}
-		return handover.AgentSpoke{At: ev.At}, true
+		return handover.AgentSpoke{At: ev.At, Found: ev.Backfilled}, true
 	case messenger.KindPass:
 		// Control passed to nobody leaves the thread to the default app: us.
 		us := ev.NewOwner == e.App || ev.NewOwner == ""
