@@ -27,6 +27,7 @@ type loadOptions struct {
 	steps       int
 	graphDelay  time.Duration
 	baseline    bool
+	profiles    string // folder
 
 	// Of a running Usher.
 	url, secret, page, graph string
@@ -64,6 +65,7 @@ without state, and their ratios are told: only those compare across machines.`,
 	f.IntVar(&o.steps, "steps", o.steps, "how many of those by default, 0 to 20")
 	f.DurationVar(&o.graphDelay, "graph-delay", 0, "how long the Graph API takes to answer")
 	f.BoolVar(&o.baseline, "baseline", false, "also measure the yardsticks")
+	f.StringVar(&o.profiles, "profiles", "", "also write a CPU profile of Usher for each closed loop to this folder")
 	f.StringVar(&o.url, "url", "", "webhook of a running Usher")
 	f.StringVar(&o.secret, "secret", o.secret, "its app secret")
 	f.StringVar(&o.page, "page", o.page, "its Page")
@@ -85,6 +87,7 @@ func (o *loadOptions) validate() error {
 	must(len(o.rates) == 0 || slices.Min(o.rates) >= 1, "rates", o.rates, "1 or more each")
 	must(o.steps >= 0 && o.steps <= 20, "steps", o.steps, "0 to 20")
 	must(o.url == "" || !o.baseline, "baseline", o.baseline, "no --url: the yardsticks want the same Redis")
+	must(o.url == "" || o.profiles == "", "profiles", o.profiles, "no --url: its private listener is not known")
 	return errors.Join(faults...)
 }
 
@@ -214,7 +217,8 @@ func (b *bench) measureUsher(ctx context.Context) error {
 		return err
 	}
 	for _, batch := range b.o.batches {
-		if err := b.closed(ctx, "usher, closed loop", batch, server); err != nil {
+		profiled := b.profile(ctx, batch)
+		if err := errors.Join(b.closed(ctx, "usher, closed loop", batch, server), <-profiled); err != nil {
 			return err
 		}
 	}
@@ -236,6 +240,24 @@ func (b *bench) measureUsher(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// profile writes a CPU profile of Usher while a closed loop runs, if asked to. It
+// costs Usher some per cent: compare figures with figures that were profiled.
+func (b *bench) profile(ctx context.Context, batch int) <-chan error {
+	done := make(chan error, 1)
+	if b.o.profiles == "" {
+		close(done)
+		return done
+	}
+	go func() {
+		data, err := ask(ctx, b.d.client, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", b.fleet.replica(0).private, max(int(b.o.length.Seconds()), 1)))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(b.o.profiles, fmt.Sprintf("usher-%d.pprof", batch)), data, 0o600)
+		}
+		done <- err
+	}()
+	return done
 }
 
 // knee tells whether a rate was more than could be done: what was asked for was

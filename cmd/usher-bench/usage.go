@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -48,16 +49,7 @@ func usageOf(pid int) (u usage) {
 
 // goroutines asks a replica's private listener how many it has.
 func goroutines(ctx context.Context, client *http.Client, private string) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, private+"/debug/pprof/goroutine?debug=1", http.NoBody)
-	if err != nil {
-		return 0, err
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = res.Body.Close() }() // only read from
-	b, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	b, err := ask(ctx, client, private+"/debug/pprof/goroutine?debug=1")
 	if err != nil {
 		return 0, err
 	}
@@ -67,3 +59,23 @@ func goroutines(ctx context.Context, client *http.Client, private string) (int, 
 	}
 	return n, nil
 }
+
+// ask reads what is at a URL.
+func ask(ctx context.Context, client *http.Client, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }() // only read from
+	b, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%w: %s: %s", errAnswer, url, res.Status)
+	}
+	return b, err
+}
+
+var errAnswer = errors.New("not answered")

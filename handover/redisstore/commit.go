@@ -100,30 +100,32 @@ func (s *Store) write(w *commitWriter, c handover.Commit) error {
 	w.number(int64(s.BuriedCap))
 	w.number(int64(s.EpisodesCap))
 
-	w.texts(c.Echoed)
-	w.number(int64(len(c.Sent)))
+	threads := gather(c)
+	for _, n := range []int{len(c.Echoed), len(c.Sent), len(c.Put), len(c.Drop), len(c.Buried), len(c.Episodes), len(threads)} {
+		w.number(int64(n))
+	}
+	for _, id := range c.Echoed {
+		w.add(id)
+	}
 	for _, id := range c.Sent {
 		w.bytes(hash(id))
 	}
-	w.number(int64(len(c.Put)))
 	for _, e := range c.Put {
 		w.add(e.ID)
 		w.bytes(e.Body)
 	}
-	w.texts(c.Drop)
-	w.number(int64(len(c.Buried)))
+	for _, id := range c.Drop {
+		w.add(id)
+	}
 	for _, b := range c.Buried {
 		w.add(b.Thread)
 		w.add(b.Cause)
 		w.number(b.At.UnixMilli())
 		w.bytes(b.Body)
 	}
-	w.number(int64(len(c.Episodes)))
 	for _, body := range c.Episodes {
 		w.bytes(body)
 	}
-	threads := gather(c)
-	w.number(int64(len(threads)))
 	for _, t := range threads {
 		w.keys = append(w.keys, part.thread(t.name), part.history(t.name))
 		w.thread(t)
@@ -187,13 +189,6 @@ func (w *commitWriter) flag(b bool) {
 		w.add("1")
 	} else {
 		w.add("0")
-	}
-}
-
-func (w *commitWriter) texts(ss []string) {
-	w.number(int64(len(ss)))
-	for _, s := range ss {
-		w.add(s)
 	}
 }
 

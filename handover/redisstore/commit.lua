@@ -16,9 +16,11 @@
 -- ARGV[5]   last entry consumed, ARGV[6] the id after it; both '' when none was
 -- ARGV[7]   retention of threads and histories, ms
 -- ARGV[8]   lines of history kept, ARGV[9] entries of dlq, ARGV[10] episodes
--- ARGV[11…] how many follow, and then, of each kind:
+-- ARGV[11…] how many of each kind follow: echoed effects, sent messages, effects to
+--           put, effects to drop, buried entries, episodes, threads; and then, kind
+--           by kind:
 --           echoed effects  id
---           what was sent   hash of its id
+--           sent messages   hash of their id
 --           effects to put  id, body
 --           effects to drop id
 --           buried entries  thread, cause, ms, body
@@ -30,10 +32,12 @@
 -- Returns {'lost'}, {'stale', seq} or {'done', known, left}: the positions among
 -- the effects to put, from 1, of those that were echoed before, with a comma after
 -- each; and '1' where entries are left to read, else '0'.
+--
+-- What a commit costs is mostly its calls: each is made only where it is needed.
 local meta, stream, seen, timers, outbox, dlq, episodes, scratch = unpack(KEYS, 1, 8)
-
+local length = redis.call('XLEN', stream)
 local function left()
-  return redis.call('XLEN', stream) > 0 and '1' or '0'
+  return length > 0 and '1' or '0'
 end
 
 -- The token alone decides. A lease that has run out but was taken by nobody still
@@ -56,35 +60,37 @@ if ARGV[5] ~= '' and #redis.call('XRANGE', stream, ARGV[5], ARGV[5]) == 0 then
   return { 'stale', seq }
 end
 
+local echo_count, sent_count, put_count = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local drop_count, buried_count, episode_count = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+local thread_count = tonumber(ARGV[17])
+
 -- A script is not rolled back, so nothing may fail after the first write. A key
 -- of another type, which none of ours is, stops it here.
-redis.call('XLEN', stream)
-redis.call('ZCARD', seen)
+if echo_count + sent_count + put_count > 0 then
+  redis.call('ZCARD', seen)
+end
+if echo_count + put_count + drop_count > 0 then
+  redis.call('HLEN', outbox)
+end
+if buried_count > 0 then
+  redis.call('XLEN', dlq)
+end
+if episode_count > 0 then
+  redis.call('XLEN', episodes)
+end
 redis.call('ZCARD', timers)
-redis.call('HLEN', outbox)
-redis.call('XLEN', dlq)
-redis.call('XLEN', episodes)
 for i = 10, #KEYS, 2 do
   redis.call('LLEN', KEYS[i])
 end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local now_text = string.format('%.0f', now)
 
 -- The first write needs no memory, and what comes after a write is not refused
 -- for want of it: under maxmemory commits go on, and make room, while ingest.lua
 -- is refused.
 redis.call('DEL', scratch)
 
-local next_arg = 10
-local function take()
-  next_arg = next_arg + 1
-  return ARGV[next_arg]
-end
-local function count()
-  return tonumber(take())
-end
 -- write runs a command on many arguments: unpack has a limit.
 local function write(command, key, args)
   for i = 1, #args, 1000 do
@@ -92,63 +98,68 @@ local function write(command, key, args)
   end
 end
 
-local echoes, echoed = {}, {}
-for _ = 1, count() do
-  local id = take()
-  echoes[#echoes + 1] = now_text
-  echoes[#echoes + 1] = 'x:' .. id
-  echoed[#echoed + 1] = id
+local at_arg = 18 -- the next argument
+local echoed = {}
+if echo_count + sent_count > 0 then
+  local now_text = string.format('%.0f', now)
+  local remember = {}
+  for i = 1, echo_count + sent_count do
+    local id = ARGV[at_arg]
+    at_arg = at_arg + 1
+    if i <= echo_count then
+      echoed[i] = id
+      id = 'x:' .. id
+    end
+    remember[2 * i - 1], remember[2 * i] = now_text, id
+  end
+  write('ZADD', seen, remember)
+  write('HDEL', outbox, echoed)
 end
-write('ZADD', seen, echoes)
-write('HDEL', outbox, echoed)
-
-local sent = {}
-for _ = 1, count() do
-  sent[#sent + 1] = now_text
-  sent[#sent + 1] = take()
-end
-write('ZADD', seen, sent)
 
 local put, known = {}, {}
-for i = 1, count() do
-  local id, body = take(), take()
+for i = 1, put_count do
+  local id = ARGV[at_arg]
   if redis.call('ZSCORE', seen, 'x:' .. id) then
     known[#known + 1] = i .. ','
   else
     put[#put + 1] = id
-    put[#put + 1] = body
+    put[#put + 1] = ARGV[at_arg + 1]
   end
+  at_arg = at_arg + 2
 end
 write('HSET', outbox, put)
 
 local drop = {}
-for i = 1, count() do
-  drop[i] = take()
+for i = 1, drop_count do
+  drop[i] = ARGV[at_arg]
+  at_arg = at_arg + 1
 end
 write('HDEL', outbox, drop)
 
-for _ = 1, count() do
-  redis.call('XADD', dlq, 'MAXLEN', ARGV[9], '*', 't', take(), 'c', take(), 'a', take(), 'b', take())
+for _ = 1, buried_count do
+  local thread, cause, at, body = unpack(ARGV, at_arg, at_arg + 3)
+  redis.call('XADD', dlq, 'MAXLEN', ARGV[9], '*', 't', thread, 'c', cause, 'a', at, 'b', body)
+  at_arg = at_arg + 4
 end
-for _ = 1, count() do
-  redis.call('XADD', episodes, 'MAXLEN', ARGV[10], '*', 'b', take())
+for _ = 1, episode_count do
+  redis.call('XADD', episodes, 'MAXLEN', ARGV[10], '*', 'b', ARGV[at_arg])
+  at_arg = at_arg + 1
 end
 
 local wake, sleep = {}, {}
-local key = 7
-for _ = 1, count() do
-  key = key + 2
-  local thread, history = KEYS[key], KEYS[key + 1]
-  local name, forget, store, body, at = take(), take(), take(), take(), take()
+for i = 1, thread_count do
+  local thread, history = KEYS[7 + 2 * i], KEYS[8 + 2 * i]
+  local name, forget, store, body, at, lines = unpack(ARGV, at_arg, at_arg + 5)
+  at_arg = at_arg + 6
   if forget == '1' then
     redis.call('DEL', thread, history)
   end
   if store == '1' then
-    local ttl = tonumber(ARGV[7])
+    local ttl = ARGV[7]
     if at ~= '' then -- a thread outlives its timer
-      ttl = ttl + math.max(0, at - now)
+      ttl = string.format('%.0f', ttl + math.max(0, at - now))
     end
-    redis.call('SET', thread, body, 'PX', string.format('%.0f', ttl))
+    redis.call('SET', thread, body, 'PX', ttl)
   end
   if at ~= '' then
     wake[#wake + 1] = at
@@ -156,25 +167,27 @@ for _ = 1, count() do
   elseif forget == '1' or store == '1' then
     sleep[#sleep + 1] = name
   end
-  local lines = {}
-  for i = 1, count() do
-    lines[i] = take()
-  end
-  if #lines > 0 then
-    write('RPUSH', history, lines)
-    if redis.call('LLEN', history) > tonumber(ARGV[8]) then
+  lines = tonumber(lines)
+  if lines > 0 then
+    local kept
+    for first = at_arg, at_arg + lines - 1, 1000 do
+      kept = redis.call('RPUSH', history, unpack(ARGV, first, math.min(first + 999, at_arg + lines - 1)))
+    end
+    if kept > tonumber(ARGV[8]) then
       redis.call('LTRIM', history, '-' .. ARGV[8], -1)
     end
     redis.call('PEXPIRE', history, ARGV[7])
+    at_arg = at_arg + lines
   end
 end
 write('ZADD', timers, wake)
 write('ZREM', timers, sleep)
 
-if ARGV[5] ~= '' then
-  redis.call('XTRIM', stream, 'MINID', '=', ARGV[6])
-  redis.call('HSET', meta, 'cursor', ARGV[5])
-end
 local found = table.concat(known)
-redis.call('HSET', meta, 'seq', ARGV[3], 'commit', ARGV[4], 'known', found)
+if ARGV[5] ~= '' then
+  length = length - redis.call('XTRIM', stream, 'MINID', '=', ARGV[6])
+  redis.call('HSET', meta, 'seq', ARGV[3], 'commit', ARGV[4], 'known', found, 'cursor', ARGV[5])
+else
+  redis.call('HSET', meta, 'seq', ARGV[3], 'commit', ARGV[4], 'known', found)
+end
 return { 'done', found, left() }
