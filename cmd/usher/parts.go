@@ -27,14 +27,14 @@ type witness struct {
 	span    func(engine.Span)
 }
 
-// newEngine builds the engine from the settings. Client makes the calls to Graph;
+// newEngine builds the engine from the settings. Transport makes the calls to Graph;
 // nil for the usual one.
 func newEngine(
-	cfg config.Config, store engine.Store, script *bot.Script, log zerolog.Logger, told witness, client *http.Client,
+	cfg config.Config, store engine.Store, script *bot.Script, log zerolog.Logger, told witness, transport http.RoundTripper,
 ) (*engine.Engine, error) {
 	pages := make(map[messenger.PageID]engine.Page, len(cfg.Messenger.Pages))
 	for _, p := range cfg.Messenger.Pages {
-		o, id := graphOptions(cfg, p, client), messenger.PageID(p.ID)
+		o, id := graphOptions(cfg, p, transport), messenger.PageID(p.ID)
 		if told.request != nil {
 			o.Observe = func(c graph.Call) { told.request(id, c) }
 		}
@@ -59,16 +59,16 @@ func newEngine(
 	})
 }
 
-// newGraph returns the client of one Page; calls are made by client, or the usual
+// newGraph returns the client of one Page; calls are made by transport, or the usual
 // one where that is nil.
-func newGraph(cfg config.Config, p config.Page, client *http.Client) (*graph.Client, error) {
-	return graph.New(graphOptions(cfg, p, client))
+func newGraph(cfg config.Config, p config.Page, transport http.RoundTripper) (*graph.Client, error) {
+	return graph.New(graphOptions(cfg, p, transport))
 }
 
-func graphOptions(cfg config.Config, p config.Page, client *http.Client) graph.Options {
+func graphOptions(cfg config.Config, p config.Page, transport http.RoundTripper) graph.Options {
 	return graph.Options{
 		Page: messenger.PageID(p.ID), Token: p.AccessToken.Reveal(), AppSecret: cfg.Messenger.AppSecret[0].Reveal(),
-		BaseURL: cfg.Messenger.GraphURL, Version: cfg.Messenger.GraphVersion, Timeout: cfg.Outbox.CallTimeout, HTTP: client,
+		BaseURL: cfg.Messenger.GraphURL, Version: cfg.Messenger.GraphVersion, Timeout: cfg.Outbox.CallTimeout, Transport: transport,
 	}
 }
 

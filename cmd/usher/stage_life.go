@@ -56,7 +56,7 @@ func (s *stage) begin() (_ *life, err error) {
 	if err != nil {
 		return nil, err
 	}
-	eng, err := newEngine(s.cfg, store, s.script, zerolog.Nop(), witness{line: s.observers.line}, &http.Client{Transport: l})
+	eng, err := newEngine(s.cfg, store, s.script, zerolog.Nop(), witness{line: s.observers.line}, l)
 	if err != nil {
 		return nil, err
 	}

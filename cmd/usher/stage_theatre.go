@@ -131,7 +131,7 @@ func (t *theatre) open(ctx context.Context) (err error) {
 // it to what Usher must be told.
 func (sh *show) setUp(ctx context.Context) error {
 	cfg := sh.stage.cfg
-	client, err := newGraph(cfg, cfg.Messenger.Pages[0], sh.stage.meta.Client())
+	client, err := newGraph(cfg, cfg.Messenger.Pages[0], sh.stage.meta.Client().Transport)
 	if err != nil {
 		return err
 	}

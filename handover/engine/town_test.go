@@ -128,7 +128,7 @@ func (w *town) serve(change ...func(*engine.Options)) (e *engine.Engine, stop fu
 		Pages: map[messenger.PageID]engine.Page{},
 	}
 	for id, meta := range w.metas {
-		calls, err := graph.New(graph.Options{Page: id, Token: w.token, AppSecret: "app-secret", HTTP: meta.Client()})
+		calls, err := graph.New(graph.Options{Page: id, Token: w.token, AppSecret: "app-secret", Transport: meta.Client().Transport})
 		if err != nil {
 			w.t.Fatal(err)
 		}

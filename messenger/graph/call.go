@@ -70,14 +70,18 @@ func (c *Client) try(ctx context.Context, k call, answer any) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("graph %s: %w", k.edge, err)
 	}
-	timed, cancel := context.WithTimeout(ctx, c.timeout+k.extra)
-	defer cancel()
+	timed := ctx
+	if deadline, bound := ctx.Deadline(); !bound || deadline.Sub(c.now()) > c.timeout+k.extra {
+		var cancel context.CancelFunc
+		timed, cancel = context.WithTimeout(ctx, c.timeout+k.extra)
+		defer cancel()
+	}
 	sent := &trace{}
 	req, err := c.request(httptrace.WithClientTrace(timed, sent.hooks()), k)
 	if err != nil {
 		return fmt.Errorf("graph %s: %w", k.edge, err)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.transport.RoundTrip(req) // which follows no redirects: the token goes to the operator's host alone
 	if err != nil {
 		return c.unanswered(ctx, k, sent, err)
 	}

@@ -15,11 +15,9 @@ import (
 	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -58,9 +56,10 @@ type Options struct {
 	BaseURL string
 	// Version is vNN.N. Defaults to [DefaultVersion].
 	Version string
-	// HTTP makes the calls; it is copied, and the copy follows no redirects.
-	// Defaults to a client with a transport of its own.
-	HTTP *http.Client
+	// Transport makes the calls. It must follow no redirects: the token goes to the
+	// host that the operator named, and no POST is made twice. Defaults to one that
+	// all clients share.
+	Transport http.RoundTripper
 	// Timeout bounds each call, from its start until the answer is read. Upload
 	// adds the time in which Meta fetches the media. Defaults to
 	// [DefaultTimeout].
@@ -87,12 +86,12 @@ func (o Options) Format(f fmt.State, _ rune) {
 // Client calls Graph for one Page. It is safe for concurrent use. Printing it
 // shows no secret.
 type Client struct {
-	page    string
-	root    string // ends in the version and a slash
-	http    *http.Client
-	timeout time.Duration
-	now     func() time.Time
-	observe func(Call)
+	page      string
+	root      string // ends in the version and a slash
+	transport http.RoundTripper
+	timeout   time.Duration
+	now       func() time.Time
+	observe   func(Call)
 	// secrets are behind a function because fmt prints what is in a field.
 	secrets  func() secrets
 	usage    atomic.Pointer[Usage]
@@ -121,18 +120,21 @@ func New(o Options) (*Client, error) {
 	if o.Observe == nil {
 		o.Observe = func(Call) {}
 	}
+	if o.Transport == nil {
+		o.Transport = shared()
+	}
 	if faults := o.faults(); len(faults) > 0 {
 		return nil, fmt.Errorf("%w: %s", errOption, strings.Join(faults, "; "))
 	}
 	s := secrets{token: o.Token, appSecret: o.AppSecret, proof: proof(o.AppSecret, o.Token)}
 	return &Client{
-		page:    string(o.Page),
-		root:    strings.TrimSuffix(o.BaseURL, "/") + "/" + o.Version + "/",
-		http:    noRedirects(o.HTTP),
-		timeout: o.Timeout,
-		now:     o.Now,
-		observe: o.Observe,
-		secrets: func() secrets { return s },
+		page:      string(o.Page),
+		root:      strings.TrimSuffix(o.BaseURL, "/") + "/" + o.Version + "/",
+		transport: o.Transport,
+		timeout:   o.Timeout,
+		now:       o.Now,
+		observe:   o.Observe,
+		secrets:   func() secrets { return s },
 	}, nil
 }
 
@@ -192,36 +194,4 @@ func proof(secret, token string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(token)) // a hash never fails
 	return hex.EncodeToString(mac.Sum(nil))
-}
-
-// noRedirects returns a copy of h that hands a redirect back instead of
-// following it: the token goes to the host that the operator named, and no POST
-// is made twice.
-func noRedirects(h *http.Client) *http.Client {
-	if h == nil {
-		h = &http.Client{Transport: newTransport()}
-	}
-	c := *h
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &c
-}
-
-// newTransport returns a transport for many calls at once to one host.
-func newTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
-		ForceAttemptHTTP2:   true,
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: 5 * time.Second,
-		// A backstop behind the calls' own timeouts, the longest of which is an upload's.
-		ResponseHeaderTimeout: 2 * time.Minute,
-		ExpectContinueTimeout: time.Second,
-		MaxIdleConns:          512,
-		MaxIdleConnsPerHost:   256,
-		IdleConnTimeout:       60 * time.Second,
-		// A connection that died without a word is found by a ping, not by a call.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
-	}
 }

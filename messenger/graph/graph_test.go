@@ -40,7 +40,7 @@ func newClient(tb testing.TB, h http.HandlerFunc) *graph.Client {
 	tb.Helper()
 	srv := httptest.NewServer(h)
 	tb.Cleanup(srv.Close)
-	return clientOf(tb, graph.Options{BaseURL: srv.URL, HTTP: srv.Client()})
+	return clientOf(tb, graph.Options{BaseURL: srv.URL, Transport: srv.Client().Transport})
 }
 
 // clientOf returns a client made of o and what every client needs.

@@ -185,7 +185,7 @@ func (m Message) Validate() error {
 // content checks the one thing that a message says.
 func (f *faults) content(m Message) {
 	said := 0
-	for _, has := range []bool{m.Text != "", len(m.Cards) > 0, m.Media != nil} {
+	for _, has := range [...]bool{m.Text != "", len(m.Cards) > 0, m.Media != nil} {
 		if has {
 			said++
 		}
@@ -235,6 +235,8 @@ func (f *faults) media(m Media) {
 
 func oneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }
 
+func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
+
 func (f *faults) when(wrong bool, what string) {
 	if wrong {
 		*f = append(*f, what)
@@ -243,13 +245,21 @@ func (f *faults) when(wrong bool, what string) {
 
 func (f *faults) length(what, s string, least, most int) {
 	n := utf8.RuneCountInString(s)
-	f.when(n < least, what+" is missing")
-	f.when(n > most, fmt.Sprintf("%s has %d characters, at most %d are allowed", what, n, most))
-	f.when(!utf8.ValidString(s), what+" is not UTF-8")
+	switch { // a text that is fine, as nearly all are, costs no words
+	case n < least:
+		f.add("%s is missing", what)
+	case n > most:
+		f.add("%s has %d characters, at most %d are allowed", what, n, most)
+	}
+	if !utf8.ValidString(s) {
+		f.add("%s is not UTF-8", what)
+	}
 }
 
 func (f *faults) most(at string, n, most int, what string) {
-	f.when(n > most, fmt.Sprintf("%s%d %s, at most %d are allowed", at, n, what, most))
+	if n > most {
+		f.add("%s%d %s, at most %d are allowed", at, n, what, most)
+	}
 }
 
 func (f *faults) link(what, s string) {

@@ -17,11 +17,11 @@ func sentBody(t *testing.T, m graph.Message) string {
 	t.Helper()
 	var body string
 	sent := recorded(t, "sent")
-	c := clientOf(t, graph.Options{HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+	c := clientOf(t, graph.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		b, err := io.ReadAll(r.Body)
 		body = string(b)
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(sent))}, err
-	})}})
+	})})
 	if _, err := c.Send(t.Context(), ada, m); err != nil {
 		t.Fatalf("Send: %v", err)
 	}
@@ -305,10 +305,10 @@ func TestValidateTellsAllFaults(t *testing.T) {
 
 func BenchmarkSend(b *testing.B) {
 	sent := recorded(b, "sent")
-	c := clientOf(b, graph.Options{HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+	c := clientOf(b, graph.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		_, err := io.Copy(io.Discard, r.Body)
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(sent))}, err
-	})}})
+	})})
 	m := graph.Message{
 		Text: "Our shop is open from 9 to 17.", Metadata: "e_0123456789abcdef",
 		QuickReplies: []graph.QuickReply{{Title: "Talk to a human", Payload: "HUMAN"}, {Title: "Prices", Payload: "PRICES"}},

@@ -48,9 +48,7 @@ func (n *network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 func (n *network) client(t *testing.T) *graph.Client {
 	t.Helper()
-	transport := &http.Transport{DialContext: n.dial}
-	t.Cleanup(transport.CloseIdleConnections)
-	return clientOf(t, graph.Options{BaseURL: "http://localhost", HTTP: &http.Client{Transport: transport}})
+	return clientOf(t, graph.Options{BaseURL: "http://localhost", Transport: graph.NewTransport(t, n.dial, nil)})
 }
 
 // after reads each request whole and then does what do says.
@@ -105,7 +103,7 @@ func TestOutcomeWithoutAnAnswer(t *testing.T) {
 			},
 			sent: graph.ErrTransient,
 		},
-		"dial_hangs":         {network: func() *network { return &network{hang: true} }, sent: graph.ErrTransient, took: graph.DefaultTimeout},
+		"dial_hangs":         {network: func() *network { return &network{hang: true} }, sent: graph.ErrTransient, took: 5 * time.Second},
 		"held":               {network: func() *network { return new(network).after(hold) }, sent: graph.ErrUnknownOutcome, took: graph.DefaultTimeout},
 		"closed":             {network: func() *network { return new(network).after(say("")) }, sent: graph.ErrUnknownOutcome},
 		"cut_in_status_line": {network: func() *network { return new(network).after(say("HTTP/1.1 2")) }, sent: graph.ErrUnknownOutcome},
@@ -174,9 +172,7 @@ func TestOutcomeOfUntrustedCertificate(t *testing.T) {
 	config := srv.TLS.Clone()
 	srv.Close()
 	n := &network{serve: func(conn net.Conn) { _ = tls.Server(conn, config).HandshakeContext(t.Context()) }}
-	transport := &http.Transport{DialContext: n.dial}
-	defer transport.CloseIdleConnections()
-	c := clientOf(t, graph.Options{BaseURL: "https://localhost", HTTP: &http.Client{Transport: transport}})
+	c := clientOf(t, graph.Options{BaseURL: "https://localhost", Transport: graph.NewTransport(t, n.dial, nil)})
 	err := send(t.Context(), c)
 	means(t, err, graph.ErrTransient)
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
@@ -224,6 +220,9 @@ func TestOutcomeOfCancelledCalls(t *testing.T) {
 				err := <-result
 				if !errors.Is(err, tt.want) {
 					t.Errorf("error = %v, want %v", err, tt.want)
+				}
+				if !errors.Is(err, ctx.Err()) {
+					t.Errorf("error = %v, want it to wrap %v, for which the call ended", err, ctx.Err())
 				}
 				var e *graph.Error
 				if answered := errors.As(err, &e); answered != errors.Is(tt.want, graph.ErrUnknownOutcome) {
@@ -289,12 +288,12 @@ func TestPostIsSentOnce(t *testing.T) {
 func TestPostCannotBeReplayed(t *testing.T) {
 	t.Parallel()
 	reset := errors.New("stream was reset")
-	c := clientOf(t, graph.Options{HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+	c := clientOf(t, graph.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		if r.GetBody != nil {
 			t.Error("the transport can have the body twice")
 		}
 		return nil, reset
-	})}})
+	})})
 	// This transport does not tell whether it wrote.
 	err := send(t.Context(), c)
 	means(t, err, graph.ErrUnknownOutcome)

@@ -86,7 +86,7 @@ func TestUsage(t *testing.T) {
 				_, _ = io.WriteString(w, body)
 			}))
 			defer srv.Close()
-			c := clientOf(t, graph.Options{BaseURL: srv.URL, HTTP: srv.Client(), Now: func() time.Time { return now }})
+			c := clientOf(t, graph.Options{BaseURL: srv.URL, Transport: srv.Client().Transport, Now: func() time.Time { return now }})
 			if tt.want.Percent > 0 || !tt.want.PauseUntil.IsZero() {
 				tt.want.At = now
 			}

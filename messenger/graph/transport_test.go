@@ -1,0 +1,137 @@
+package graph_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"usher/messenger/graph"
+)
+
+// says is a network whose server answers each request on a connection with text.
+func says(text string) *network {
+	n := &network{}
+	n.serve = func(conn net.Conn) {
+		for buffered := bufio.NewReader(conn); ; {
+			r, err := http.ReadRequest(buffered)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body) // what it lacks shows in the next request
+			n.requests.Add(1)
+			if _, err := io.WriteString(conn, text); err != nil {
+				return
+			}
+		}
+	}
+	return n
+}
+
+// ok is an answer of Graph as it may be on the wire.
+func ok(t *testing.T, header string) string {
+	t.Helper()
+	sent := recorded(t, "sent")
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s", header, len(sent), sent)
+}
+
+func TestTransportReadsAnswers(t *testing.T) {
+	t.Parallel()
+	sent := recorded(t, "sent")
+	tests := map[string]struct {
+		answer string
+		want   error
+		dials  int32 // of two calls
+	}{
+		"plain":                      {ok(t, ""), nil, 1},
+		"in_chunks":                  {fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(sent), sent), nil, 1},
+		"after_hints":                {"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + ok(t, ""), nil, 1},
+		"and_hangs_up":               {ok(t, "Connection: close\r\n"), nil, 2},
+		"with_more_than_was_asked":   {ok(t, "") + "HTTP/1.1 200 OK\r\n\r\n", nil, 2},
+		"of_an_older_version":        {strings.Replace(ok(t, ""), "1.1", "1.0", 1), nil, 2},
+		"with_too_long_a_header":     {ok(t, "X-Long: "+strings.Repeat("x", 2<<20)+"\r\n"), graph.ErrUnknownOutcome, 2},
+		"of_another_protocol":        {"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", graph.ErrUnknownOutcome, 2},
+		"that_changes_the_protocol":  {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", graph.ErrUnknownOutcome, 2},
+		"that_is_no_http":            {"220 mail.example.com ESMTP\r\n", graph.ErrUnknownOutcome, 2},
+		"that_is_cut_off_in_a_chunk": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n", graph.ErrUnknownOutcome, 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := says(tt.answer)
+			c := n.client(t)
+			for range 2 {
+				if err := send(t.Context(), c); tt.want == nil && err != nil {
+					t.Fatal(err)
+				} else if tt.want != nil {
+					means(t, err, tt.want)
+				}
+			}
+			if dials := n.dials.Load(); dials != tt.dials {
+				t.Errorf("%d connections for two calls, want %d", dials, tt.dials)
+			}
+		})
+	}
+}
+
+// What another server closed while nobody used it costs no call.
+func TestClosedConnectionIsNotUsed(t *testing.T) {
+	t.Parallel()
+	sent := recorded(t, "sent")
+	for name, start := range map[string]func(http.Handler) *httptest.Server{"http": httptest.NewServer, "https": httptest.NewTLSServer} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := start(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sent) }))
+			defer srv.Close()
+			dials := 0
+			dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+				dials++
+				conn, err := new(net.Dialer).DialContext(ctx, network, address)
+				return conn, err
+			}
+			var trusted *x509.CertPool
+			if cert := srv.Certificate(); cert != nil {
+				trusted = x509.NewCertPool()
+				trusted.AddCert(cert)
+			}
+			c := clientOf(t, graph.Options{BaseURL: srv.URL, Transport: graph.NewTransport(t, dial, trusted)})
+			for range 3 {
+				for range 2 {
+					if err := send(t.Context(), c); err != nil {
+						t.Fatal(err)
+					}
+				}
+				srv.CloseClientConnections()
+			}
+			if dials != 3 {
+				t.Errorf("%d connections, want 3: one each time the server had hung up", dials)
+			}
+		})
+	}
+}
+
+// A connection that was idle for long is not used: who knows what is between.
+func TestIdleConnectionIsLetGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := says(ok(t, ""))
+		c := n.client(t)
+		for i, wait := range []time.Duration{0, 49 * time.Second, 51 * time.Second, 49 * time.Second} {
+			time.Sleep(wait)
+			if err := send(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if want, dials := int32(1+i/2), n.dials.Load(); dials != want {
+				t.Errorf("after %v: %d connections so far, want %d", wait, dials, want)
+			}
+		}
+	})
+}
