@@ -38,7 +38,7 @@ var shared = sync.OnceValue(func() *transport {
 // a proxy, net/http's is used.
 //
 // It follows no redirects and repeats nothing. An answer is read whole, up to
-// maxAnswer, so that callers need not close its body.
+// maxConversations, so that callers need not close its body.
 type transport struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	tls     *tls.Config
@@ -175,7 +175,7 @@ func (c *conn) call(req *http.Request) (*http.Response, error) {
 	if err := c.write(req); err != nil {
 		return nil, err
 	}
-	c.left.N = maxHeader + maxAnswer + 1
+	c.left.N = maxHeader + maxConversations + 1 // no answer has more room
 	for {
 		resp, err := http.ReadResponse(c.r, req)
 		if err != nil {
@@ -187,7 +187,7 @@ func (c *conn) call(req *http.Request) (*http.Response, error) {
 		if resp.StatusCode/100 == 1 {
 			continue // the answer is to come
 		}
-		body, err := readAnswer(resp.Body)
+		body, err := io.ReadAll(resp.Body) // within c.left
 		if err != nil {
 			return nil, err
 		}
