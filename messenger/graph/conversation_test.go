@@ -27,7 +27,7 @@ func meta(t *testing.T) (*simulator.Meta, *graph.Client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	return m, clientOf(t, graph.Options{HTTP: m.Client()})
+	return m, clientOf(t, graph.Options{Transport: m.Client().Transport})
 }
 
 func says(t *testing.T, m *simulator.Meta, psid messenger.PSID, text string) messenger.MessageID {

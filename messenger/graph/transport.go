@@ -175,8 +175,8 @@ func (c *conn) call(req *http.Request) (*http.Response, error) {
 	if err := c.write(req); err != nil {
 		return nil, err
 	}
-	c.left.N = maxHeader + maxConversations + 1 // no answer has more room
 	for {
+		c.left.N = maxHeader
 		resp, err := http.ReadResponse(c.r, req)
 		if err != nil {
 			return nil, err
@@ -187,7 +187,8 @@ func (c *conn) call(req *http.Request) (*http.Response, error) {
 		if resp.StatusCode/100 == 1 {
 			continue // the answer is to come
 		}
-		body, err := io.ReadAll(resp.Body) // within c.left
+		c.left.N = maxConversations + 1 // no answer has more room
+		body, err := io.ReadAll(resp.Body)
 		if err != nil {
 			return nil, err
 		}

@@ -17,8 +17,8 @@ import (
 	"usher/messenger/graph"
 )
 
-// says is a network whose server answers each request on a connection with text.
-func says(text string) *network {
+// answers is a network whose server answers each request on a connection with text.
+func answers(text string) *network {
 	n := &network{}
 	n.serve = func(conn net.Conn) {
 		for buffered := bufio.NewReader(conn); ; {
@@ -66,7 +66,7 @@ func TestTransportReadsAnswers(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n := says(tt.answer)
+			n := answers(tt.answer)
 			c := n.client(t)
 			for range 2 {
 				if err := send(t.Context(), c); tt.want == nil && err != nil {
@@ -122,7 +122,7 @@ func TestClosedConnectionIsNotUsed(t *testing.T) {
 func TestIdleConnectionIsLetGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		n := says(ok(t, ""))
+		n := answers(ok(t, ""))
 		c := n.client(t)
 		for i, wait := range []time.Duration{0, 49 * time.Second, 51 * time.Second, 49 * time.Second} {
 			time.Sleep(wait)
