@@ -99,6 +99,7 @@ func (c *Client) try(ctx context.Context, k call, answer any) error {
 func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	s := c.secrets()
 	var payload io.Reader
+	var length int
 	if k.body != nil {
 		raw, err := json.Marshal(k.body)
 		if err != nil {
@@ -107,7 +108,7 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		if k.method == http.MethodPost {
 			raw = append([]byte(`{"appsecret_proof":"`+s.proof+`",`), raw[1:]...)
 		}
-		payload = bytes.NewReader(raw)
+		payload, length = &timely{ctx: ctx, now: c.now, body: bytes.NewReader(raw)}, len(raw)
 	}
 	target := c.root + k.path
 	if k.method != http.MethodPost {
@@ -119,7 +120,7 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	if err != nil {
 		return nil, errors.New("build request") // the cause would print the URL
 	}
-	req.GetBody = nil
+	req.ContentLength = int64(length)
 	req.Header.Set("Authorization", "Bearer "+s.token)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "usher")
@@ -127,6 +128,23 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	return req, nil
+}
+
+// timely is a body that is not handed out once ctx's time is over by the clock. A
+// process that was frozen may go on before its timers fire, and what it was about
+// to write would still go out, long after another one has taken its place. Neither
+// HTTP/1 nor HTTP/2 delivers a request without its body.
+type timely struct {
+	ctx  context.Context //nolint:containedctx // it is the request's
+	now  func() time.Time
+	body *bytes.Reader
+}
+
+func (t *timely) Read(b []byte) (int, error) {
+	if until, ok := t.ctx.Deadline(); ok && !t.now().Before(until) {
+		return 0, context.DeadlineExceeded
+	}
+	return t.body.Read(b)
 }
 
 // trace knows whether a request may have been written.

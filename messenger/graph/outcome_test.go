@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -282,6 +283,44 @@ func TestPostIsSentOnce(t *testing.T) {
 			t.Errorf("%d requests on %d connections, want 2 on 1", requests, dials)
 		}
 	})
+}
+
+// What was frozen past its time is not sent when it wakes up, although no timer has
+// fired yet.
+func TestNothingIsSentPastItsTime(t *testing.T) {
+	t.Parallel()
+	for _, version := range []int{1, 2} {
+		t.Run("http_"+strconv.Itoa(version), func(t *testing.T) {
+			t.Parallel()
+			var served atomic.Int32
+			sent := recorded(t, "sent")
+			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if _, err := io.Copy(io.Discard, r.Body); err != nil || r.ProtoMajor != version {
+					return // no server acts on half a request
+				}
+				served.Add(1)
+				_, _ = io.WriteString(w, sent)
+			}))
+			srv.EnableHTTP2 = version == 2
+			srv.StartTLS()
+			defer srv.Close()
+			var frozen atomic.Int64
+			c := clientOf(t, graph.Options{BaseURL: srv.URL, HTTP: srv.Client(), Now: func() time.Time { return time.Now().Add(time.Duration(frozen.Load())) }})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			if err := send(ctx, c); err != nil || served.Load() != 1 {
+				t.Fatalf("%v, %d requests served; want one", err, served.Load())
+			}
+			frozen.Store(int64(2 * time.Hour))
+			if err := send(ctx, c); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error = %v, want it to wrap %v", err, context.DeadlineExceeded)
+			}
+			frozen.Store(0)
+			if err := send(ctx, c); err != nil || served.Load() != 2 {
+				t.Errorf("%v, %d requests served; want the first and the last", err, served.Load())
+			}
+		})
+	}
 }
 
 // HTTP/2 repeats a request after some resets if it can have its body again.
