@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -289,23 +288,35 @@ func TestPostIsSentOnce(t *testing.T) {
 // fired yet.
 func TestNothingIsSentPastItsTime(t *testing.T) {
 	t.Parallel()
-	for _, version := range []int{1, 2} {
-		t.Run("http_"+strconv.Itoa(version), func(t *testing.T) {
+	tests := map[string]struct {
+		own     bool // transport, else that of net/http
+		version int  // of HTTP
+	}{
+		"own": {own: true, version: 1}, "http_1": {version: 1}, "http_2": {version: 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var served atomic.Int32
 			sent := recorded(t, "sent")
 			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if _, err := io.Copy(io.Discard, r.Body); err != nil || r.ProtoMajor != version {
+				if _, err := io.Copy(io.Discard, r.Body); err != nil || r.ProtoMajor != tt.version {
 					return // no server acts on half a request
 				}
 				served.Add(1)
 				_, _ = io.WriteString(w, sent)
 			}))
-			srv.EnableHTTP2 = version == 2
-			srv.StartTLS()
+			var transport http.RoundTripper
+			if tt.own {
+				srv.Start()
+			} else {
+				srv.EnableHTTP2 = tt.version == 2
+				srv.StartTLS()
+				transport = srv.Client().Transport
+			}
 			defer srv.Close()
 			var frozen atomic.Int64
-			c := clientOf(t, graph.Options{BaseURL: srv.URL, HTTP: srv.Client(), Now: func() time.Time { return time.Now().Add(time.Duration(frozen.Load())) }})
+			c := clientOf(t, graph.Options{BaseURL: srv.URL, Transport: transport, Now: func() time.Time { return time.Now().Add(time.Duration(frozen.Load())) }})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 			defer cancel()
 			if err := send(ctx, c); err != nil || served.Load() != 1 {
