@@ -76,7 +76,8 @@ fuzz: ## each fuzz target for 30 seconds
 	done
 
 .PHONY: mutants
-mutants: ## the simulator without each of its rules: the scenes must fail; minutes
+mutants: redis ## Usher and its simulator without each of their mechanisms: runs and scenes must fail; minutes
+	USHER_TEST_FULL=1 $(GO) test -v -timeout 10m -run TestMutants ./cmd/usher-bench
 	USHER_TEST_FULL=1 $(GO) test -v -timeout 60m -run TestMutants ./messenger/simulator/scene
 
 .PHONY: golden
