@@ -237,7 +237,7 @@ set aside of it. What the customer sees in Messenger stays.`,
 type export struct {
 	Thread   string            `json:"thread"`
 	State    json.RawMessage   `json:"state,omitempty"`
-	History  []json.RawMessage `json:"history,omitempty"`
+	History  []engine.Line     `json:"history,omitempty"`
 	Pending  []json.RawMessage `json:"pending,omitempty"`
 	Buried   []buried          `json:"dlq,omitempty"`
 	Episodes []json.RawMessage `json:"episodes,omitempty"` // that ended, newest first
@@ -281,7 +281,11 @@ func (o operator) export(ctx context.Context, name string) error {
 	}
 	out := export{Thread: key.String(), State: state, Episodes: episodes}
 	for _, b := range history {
-		out.History = append(out.History, b)
+		l, err := engine.UnmarshalLine(b)
+		if err != nil {
+			return fmt.Errorf("history as stored: %w", err)
+		}
+		out.History = append(out.History, l)
 	}
 	for _, b := range pending {
 		out.Pending = append(out.Pending, b)

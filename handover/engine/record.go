@@ -160,39 +160,6 @@ func (f *effect) marshal() (handover.Pending, error) {
 	return handover.Pending{ID: f.ID, Body: b}, nil
 }
 
-// Line is one line of a thread's history. It holds no words of anybody.
-type Line struct {
-	At     time.Time `json:"at"` // the store's clock
-	Thread string    `json:"thread,omitempty"`
-	// What happened: an event's kind, "timer", "command pass", "call", "cancelled", …
-	What string `json:"what"`
-	ID   string `json:"id,omitempty"` // the event's or the effect's
-	// From and To are the phases of a change; Cause is its cause.
-	From  handover.Phase `json:"from,omitzero"`
-	To    handover.Phase `json:"to,omitzero"`
-	Moved bool           `json:"moved,omitempty"`
-	Cause handover.Cause `json:"cause,omitempty"`
-	// Standby tells that the event came on the standby channel.
-	Standby bool     `json:"standby,omitempty"`
-	Effects []string `json:"effects,omitempty"` // decided
-	Notes   []string `json:"notes,omitempty"`
-	Alarm   string   `json:"alarm,omitempty"`
-	// Episode is the one that ended; it is stored elsewhere.
-	Episode *handover.Episode `json:"-"`
-	// Call, Outcome and Error tell how a call went; Attempt counts from 1.
-	Call    string `json:"call,omitempty"`
-	Outcome string `json:"outcome,omitempty"`
-	Error   string `json:"error,omitempty"`
-	Attempt int    `json:"attempt,omitempty"`
-}
-
-// UnmarshalLine reads a line of history as it is stored.
-func UnmarshalLine(b []byte) (Line, error) {
-	var l Line
-	err := json.Unmarshal(b, &l)
-	return l, err
-}
-
 // Snapshot is what is known of a thread.
 type Snapshot struct {
 	State  handover.State `json:"state"`

@@ -50,6 +50,7 @@ type entry struct {
 // readEntries reads the entries of a batch and names their threads. It stops
 // behind a deletion: what comes after one needs a commit of its own.
 func readEntries(raw []handover.Entry) (entries []entry, threads []string) {
+	entries, threads = make([]entry, 0, len(raw)), make([]string, 0, len(raw))
 	for _, r := range raw {
 		en := readEntry(r)
 		entries = append(entries, en)
@@ -241,7 +242,7 @@ func (t *turn) finish() (*handover.Commit, error) {
 		if t.lines[i].Thread == "" {
 			continue
 		}
-		body, err := json.Marshal(t.lines[i])
+		body, err := t.lines[i].marshal()
 		if err != nil {
 			return nil, fmt.Errorf("encode history: %w", err)
 		}

@@ -182,13 +182,13 @@ type commitWriter struct {
 
 func (w *commitWriter) add(s string)   { w.args = append(w.args, s) }
 func (w *commitWriter) bytes(b []byte) { w.args = append(w.args, b) }
-func (w *commitWriter) number(n int64) { w.add(strconv.FormatInt(n, 10)) }
+func (w *commitWriter) number(n int64) { w.args = append(w.args, n) } // a small one is put into an any without an allocation
 
 func (w *commitWriter) flag(b bool) {
 	if b {
-		w.add("1")
+		w.number(1)
 	} else {
-		w.add("0")
+		w.number(0)
 	}
 }
 
@@ -216,6 +216,8 @@ func (w *commitWriter) id() string {
 	for _, arg := range w.args {
 		buf = buf[:0]
 		switch arg := arg.(type) {
+		case int64:
+			buf = binary.AppendVarint(buf, arg)
 		case string:
 			buf = append(binary.AppendUvarint(buf, uint64(len(arg))), arg...)
 		case []byte:

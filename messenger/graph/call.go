@@ -98,8 +98,12 @@ func (c *Client) try(ctx context.Context, k call, answer any) error {
 // transport cannot send it twice: once read, the body is gone.
 func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	s := c.secrets()
-	var payload io.Reader
-	var length int
+	target := *c.root
+	target.Path += k.path
+	req := http.Request{
+		Method: k.method, URL: &target, Host: target.Host, Header: s.bare,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
 	if k.body != nil {
 		raw, err := json.Marshal(k.body)
 		if err != nil {
@@ -108,26 +112,15 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		if k.method == http.MethodPost {
 			raw = append([]byte(`{"appsecret_proof":"`+s.proof+`",`), raw[1:]...)
 		}
-		payload, length = &timely{ctx: ctx, now: c.now, body: bytes.NewReader(raw)}, len(raw)
+		req.Header = s.full
+		req.Body, req.ContentLength = io.NopCloser(&timely{ctx: ctx, now: c.now, body: bytes.NewReader(raw)}), int64(len(raw))
 	}
-	target := c.root + k.path
 	if k.method != http.MethodPost {
 		query := url.Values{"appsecret_proof": {s.proof}}
 		maps.Copy(query, k.query)
-		target += "?" + query.Encode()
+		target.RawQuery = query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, k.method, target, payload)
-	if err != nil {
-		return nil, errors.New("build request") // the cause would print the URL
-	}
-	req.ContentLength = int64(length)
-	req.Header.Set("Authorization", "Bearer "+s.token)
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "usher")
-	if payload != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	return req, nil
+	return req.WithContext(ctx), nil
 }
 
 // timely is a body that is not handed out once ctx's time is over by the clock. A
@@ -200,9 +193,11 @@ func (c *Client) read(k call, resp *http.Response, body []byte, answer any) erro
 	var probe struct {
 		Error json.RawMessage `json:"error"`
 	}
-	err := json.Unmarshal(body, &probe)
-	if err == nil && !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+	var err error
+	if !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
 		err = errNotObject
+	} else if resp.StatusCode/100 != 2 || mayHoldError(body) {
+		err = json.Unmarshal(body, &probe)
 	}
 	refused := len(probe.Error) > 0 && string(probe.Error) != "null"
 	if err == nil && !refused && resp.StatusCode/100 == 2 {
@@ -223,6 +218,12 @@ func (c *Client) read(k call, resp *http.Response, body []byte, answer any) erro
 	e.RetryAfter = c.retryAfter(e, resp.Header, usage)
 	c.withhold(e, k)
 	return e
+}
+
+// mayHoldError is false of a JSON text without a member of that name, however it is
+// written. Nearly all answers are such, and are read once only.
+func mayHoldError(body []byte) bool {
+	return bytes.Contains(bytes.ToLower(body), []byte("error")) || bytes.IndexByte(body, '\\') >= 0
 }
 
 // recipient is whom a call is about.

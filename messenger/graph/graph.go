@@ -87,7 +87,7 @@ func (o Options) Format(f fmt.State, _ rune) {
 // shows no secret.
 type Client struct {
 	page      string
-	root      string // ends in the version and a slash
+	root      *url.URL // ends in the version and a slash
 	transport http.RoundTripper
 	timeout   time.Duration
 	now       func() time.Time
@@ -99,7 +99,11 @@ type Client struct {
 }
 
 // secrets are what must appear in no print, log or error.
-type secrets struct{ token, appSecret, proof string }
+type secrets struct {
+	token, appSecret, proof string
+	// The headers of calls without and with a body; nobody may change them.
+	bare, full http.Header
+}
 
 // Format prints the Page and where Graph is, whatever the verb.
 func (c *Client) Format(f fmt.State, _ rune) {
@@ -126,10 +130,17 @@ func New(o Options) (*Client, error) {
 	if faults := o.faults(); len(faults) > 0 {
 		return nil, fmt.Errorf("%w: %s", errOption, strings.Join(faults, "; "))
 	}
+	root, err := url.Parse(strings.TrimSuffix(o.BaseURL, "/") + "/" + o.Version + "/")
+	if err != nil {
+		return nil, fmt.Errorf("%w: BaseURL is not a URL", errOption) // the cause would print it
+	}
 	s := secrets{token: o.Token, appSecret: o.AppSecret, proof: proof(o.AppSecret, o.Token)}
+	s.bare = http.Header{"Authorization": {"Bearer " + o.Token}, "Accept": {"application/json"}, "User-Agent": {"usher"}}
+	s.full = s.bare.Clone()
+	s.full.Set("Content-Type", "application/json")
 	return &Client{
 		page:      string(o.Page),
-		root:      strings.TrimSuffix(o.BaseURL, "/") + "/" + o.Version + "/",
+		root:      root,
 		transport: o.Transport,
 		timeout:   o.Timeout,
 		now:       o.Now,

@@ -208,5 +208,8 @@ func (c *conn) write(req *http.Request) error {
 	}
 	_, _ = fmt.Fprintf(c.w, "Content-Length: %d\r\n\r\n", req.ContentLength) // likewise
 	_, err := io.CopyN(c.w, req.Body, req.ContentLength)
-	return errors.Join(err, req.Body.Close(), c.w.Flush())
+	if err := errors.Join(err, req.Body.Close()); err != nil {
+		return err
+	}
+	return c.w.Flush()
 }

@@ -238,7 +238,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (status int, e
 	if len(events) == 0 {
 		return http.StatusOK, nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), h.opts.Timeout)
+	// What can be stored is, also when Meta has hung up meanwhile: it comes again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), h.opts.Timeout)
 	defer cancel()
 	if err := h.opts.Inbox.Append(ctx, events); err != nil {
 		h.failed.Error().Err(err).Int("events", len(events)).Int("bytes", buf.Len()).Msg("Delivery not stored: Meta will repeat it")
