@@ -132,7 +132,7 @@ func (w *town) serve(change ...func(*watch.Options)) (watcher *watch.Watcher, st
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	calls, err := graph.New(graph.Options{Page: page, Token: token, AppSecret: secret, HTTP: w.Client()})
+	calls, err := graph.New(graph.Options{Page: page, Token: token, AppSecret: secret, Transport: w.Client().Transport})
 	if err != nil {
 		w.t.Fatal(err)
 	}
