@@ -110,7 +110,9 @@ func buildMutants(t *testing.T) string {
 			t.Fatal(err)
 		}
 		if newScript.MatchString(readSource(t, file)) {
-			edit(file, func(text string) string { return newScript.ReplaceAllString(text, "redis.NewScript(mutant.Script(&$1))") })
+			edit(file, func(text string) string {
+				return newScript.ReplaceAllString(text, "redis.NewScript(mutant.Script(&$1))")
+			})
 		}
 	}
 	for file, text := range texts {
