@@ -27,7 +27,8 @@ const (
 	limits   = `--only "webhooks doubled" --faults 8 --for 9s`
 	bursts   = `--only "webhooks in a burst" --faults 8`
 	freezes  = `--only "replica frozen=2s,graph fails" --faults 12`
-	swallows = `--only "redis replies swallowed=300ms" --faults 16`
+	failures = `--only "graph fails" --faults 24`
+	swallows = `--only "redis replies swallowed=100ms" --faults 40`
 	hangs    = `--only "graph hangs after success" --faults 8`
 	stall    = `--only "redis stalled=6s" --faults 1`
 )
@@ -119,8 +120,8 @@ var mutations = []mutation{
 		}},
 	},
 	{
-		"trust", "G7", "a call begins only while the lease outlives it", "calls without a look at the lease",
-		"was sent before", freezes,
+		"trust", "G6", "a call begins only while the lease outlives it", "calls without a look at the lease",
+		"was sent again after its echo had come", freezes,
 		[]change{{"handover/engine/partition.go", "	return int64(latest) < p.trust.Load() && !isClosed(p.abandoned)", `	return mutant.Is("trust") || int64(latest) < p.trust.Load() && !isClosed(p.abandoned)`}},
 	},
 	{
@@ -133,7 +134,7 @@ var mutations = []mutation{
 	},
 	{
 		"generation", "G7", "a reply is dropped once others have the thread", "sends whatever it has decided",
-		"others had the thread since", freezes,
+		"others had the thread since", failures,
 		[]change{
 			{"handover/engine/step.go", "		if f.Gen < s.th.rec.State.Generation && f.Call", `		if !mutant.Is("generation") && f.Gen < s.th.rec.State.Generation && f.Call`},
 			{"handover/engine/sender.go", "	case s.f.Gen < s.th.gen.Load() &&", `	case !mutant.Is("generation") && s.f.Gen < s.th.gen.Load() &&`},
