@@ -161,8 +161,8 @@ var mutations = []mutation{
 		"patience", "G10", "storing has 4 s", "waits for the store for as long as Meta does",
 		"refusals took more than 4.5s", stall,
 		[]change{{
-			"messenger/webhook/webhook.go", "		return http.StatusOK, nil\n	}\n	ctx, cancel := context.WithTimeout(r.Context(), h.opts.Timeout)",
-			"		return http.StatusOK, nil\n	}\n	ctx, cancel := context.WithTimeout(r.Context(), mutant.If(\"patience\", 4*h.opts.Timeout, h.opts.Timeout))",
+			"messenger/webhook/webhook.go", "o.Timeout = defaultTimeout",
+			`o.Timeout = mutant.If("patience", maxTimeout-time.Millisecond, defaultTimeout)`,
 		}},
 	},
 	{
