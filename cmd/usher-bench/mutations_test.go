@@ -90,7 +90,7 @@ var mutations = []mutation{
 		},
 	},
 	{
-		"halves", "G5", "one commit", "commits states and timers first, and then what led to them",
+		"halves", "G5", "one commit", "commits states and timers first, and some round trips later what led to them",
 		"has it, but its history ends with", kills,
 		[]change{{"handover/engine/partition.go", "	var done handover.Committed\n", `	var done handover.Committed
 	if len(c.Threads) > 0 && mutant.Is("halves") {
@@ -98,6 +98,11 @@ var mutations = []mutation{
 			return false, err
 		}
 		c.Lease.Seq, c.Threads = done.Seq, nil
+		for range 3 {
+			if _, err = p.e.store.Outbox(ctx, p.n); err != nil {
+				return false, err
+			}
+		}
 	}
 `}},
 	},
