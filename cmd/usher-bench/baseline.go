@@ -21,6 +21,7 @@ import (
 
 // The yardsticks of a load run.
 const (
+	baselineRedis  = "redis"
 	baselineEcho   = "echo"
 	baselineSketch = "sketch"
 )
@@ -33,8 +34,8 @@ func (p *program) baselineCommand() *cobra.Command {
 		Use:   "baseline echo|sketch",
 		Short: "Serve a yardstick for load runs",
 		Long: `Serves the webhook as a yardstick does, until it is interrupted: echo reads a body and
-answers 200; sketch verifies it, appends it to a stream, answers 200 and sends a reply
-to each event, with neither state, order, deduplication nor recovery.`,
+answers 200; sketch verifies it, appends its events to a stream, answers 200 and sends
+a reply to each, with neither state, order, deduplication nor recovery.`,
 		Example: "  usher-bench baseline echo\n  usher-bench baseline sketch --redis redis://localhost:6379/0 --graph http://127.0.0.1:9090",
 		Args:    cobra.ExactArgs(1),
 		Hidden:  true,
@@ -112,18 +113,33 @@ func (s *sketch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	if err := s.rdb.XAdd(r.Context(), &redis.XAddArgs{Stream: "sketch", Values: []any{"b", body}}).Err(); err != nil {
+	events, err := webhook.Decode(body)
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if err := appendTo(r.Context(), s.rdb, events); err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
 	w.WriteHeader(http.StatusOK)
-	events, err := webhook.Decode(body)
-	if err != nil {
-		return
-	}
 	for i := range events {
 		s.jobs <- events[i]
 	}
+}
+
+// appendTo appends events to a stream, each as an entry of its own, in one round trip.
+func appendTo(ctx context.Context, rdb *redis.Client, events []messenger.Event) error {
+	pipe := rdb.Pipeline()
+	for i := range events {
+		body, err := events[i].Marshal()
+		if err != nil {
+			return err
+		}
+		pipe.XAdd(ctx, &redis.XAddArgs{Stream: "sketch", Values: []any{"b", body}})
+	}
+	_, err := pipe.Exec(ctx)
+	return err
 }
 
 func (s *sketch) send(e messenger.Event) {

@@ -17,17 +17,20 @@ import (
 	"usher/messenger/webhook"
 )
 
-// driver sends signed webhooks to one address, and is the Graph API to which the
+// driver sends signed webhooks, and is the Graph API to which the
 // replies go.
 type driver struct {
 	tally
 
-	url, secret, page string
-	threads, batch    int
-	graphDelay        time.Duration
-	client            *http.Client
+	urls           []string // each gets its share
+	secret, page   string
+	threads, batch int
+	graphDelay     time.Duration
+	client         *http.Client
+	instead        func(ctx context.Context, body []byte) bool // of a POST; nil for one
 
 	serial atomic.Int64 // of messages
+	posts  atomic.Int64
 
 	mu      sync.Mutex
 	asked   map[string][]time.Time // when what waits for a reply was sent, by customer
@@ -50,9 +53,11 @@ const (
 	replyWithin  = 30 * time.Second          // after the last event
 	baseVersion  = "v26.0"                   // any is answered
 	loadText     = "ping"                    // what customers say
-	loadReply    = "pong"                    // and are told
-	maxBody      = 1 << 20                   // of a Graph call
-	loadScript   = "version: 1\ngreeting: {keywords: [hello], say: Hello.}\nfallback: [{say: 'What?'}]\nrules:\n  - {id: ping, match: {exact: [" + loadText + "]}, say: [" + loadReply + "]}\n"
+	// midFiller makes a message's id as long as Meta's are.
+	midFiller  = "AG5Hz2Uq7tuwNEhXfYYKj8mJEM_QPpz5jdCK48PnKAjSdjfipqxqMvK8ma6"
+	loadReply  = "pong"  // and are told
+	maxBody    = 1 << 20 // of a Graph call
+	loadScript = "version: 1\ngreeting: {keywords: [hello], say: Hello.}\nfallback: [{say: 'What?'}]\nrules:\n  - {id: ping, match: {exact: [" + loadText + "]}, say: [" + loadReply + "]}\n"
 )
 
 func newTally() tally {
@@ -78,8 +83,8 @@ func (d *driver) post(ctx context.Context, due time.Time) {
 		if i > 0 {
 			body.WriteByte(',')
 		}
-		fmt.Fprintf(&body, `{"sender":{"id":%q},"recipient":{"id":%q},"timestamp":%d,"message":{"mid":"m_%d_%d","text":%q}}`,
-			customers[i], d.page, due.UnixMilli(), d.began.UnixNano(), n, loadText)
+		fmt.Fprintf(&body, `{"sender":{"id":%q},"recipient":{"id":%q},"timestamp":%d,"message":{"mid":"m_%s%020d%020d","text":%q}}`,
+			customers[i], d.page, due.UnixMilli(), midFiller, d.began.UnixNano(), n, loadText)
 	}
 	body.WriteString(`]}]}`)
 	d.mu.Lock()
@@ -104,7 +109,11 @@ func (d *driver) post(ctx context.Context, due time.Time) {
 func (d *driver) deliver(ctx context.Context, body []byte) bool {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(body))
+	if d.instead != nil {
+		return d.instead(ctx, body)
+	}
+	url := d.urls[int(d.posts.Add(1))%len(d.urls)]
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return false
 	}

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"usher/handover/redisstore"
+	"usher/messenger/webhook"
 )
 
 // loadOptions are the flags of `usher-bench load`.
@@ -26,6 +28,7 @@ type loadOptions struct {
 	rates       []int
 	steps       int
 	graphDelay  time.Duration
+	replicas    int
 	baseline    bool
 	profiles    string // folder
 
@@ -37,7 +40,7 @@ type loadOptions struct {
 func (p *program) loadCommand() *cobra.Command {
 	o := loadOptions{
 		length: 5 * time.Second, connections: 64, threads: 1000, batches: []int{1, 10, 100}, steps: 6,
-		secret: appSecret, page: string(pageID), graph: "127.0.0.1:0",
+		replicas: 1, secret: appSecret, page: string(pageID), graph: "127.0.0.1:0",
 	}
 	c := &cobra.Command{
 		Use:   "load",
@@ -47,8 +50,10 @@ then at rates that grow up to the knee (open loop), where latencies count from t
 an event was due. Usher, Redis and a Graph API that answers at once are started here;
 or name a running Usher whose graph_url is --graph.
 
-With --baseline the same is done to two yardsticks, a bare POST and a bare sketch
-without state, and their ratios are told: only those compare across machines.`,
+With --baseline the same is done to three yardsticks, and their ratios are told: only
+those compare across machines. They are Redis alone, which is asked to append each event
+to a stream; a bare POST, which is read and answered; and a bare sketch of a bot, which
+verifies, appends, answers 200 and sends, without state, order or deduplication.`,
 		Example: `  usher-bench load --baseline --json load.json
   usher-bench load --rates 100,200,500,1000 --for 20s --graph-delay 50ms
   usher-bench load --url https://usher.example/webhook --secret S --page 1000000000000001 --graph 127.0.0.1:9090`,
@@ -64,6 +69,7 @@ without state, and their ratios are told: only those compare across machines.`,
 	f.IntSliceVar(&o.rates, "rates", nil, "events a second of the open loops; by default they follow from what the closed loop reached")
 	f.IntVar(&o.steps, "steps", o.steps, "how many of those by default, 0 to 20")
 	f.DurationVar(&o.graphDelay, "graph-delay", 0, "how long the Graph API takes to answer")
+	f.IntVar(&o.replicas, "replicas", o.replicas, "how many Ushers share the work")
 	f.BoolVar(&o.baseline, "baseline", false, "also measure the yardsticks")
 	f.StringVar(&o.profiles, "profiles", "", "also write a CPU profile of Usher for each closed loop to this folder")
 	f.StringVar(&o.url, "url", "", "webhook of a running Usher")
@@ -85,6 +91,7 @@ func (o *loadOptions) validate() error {
 	must(o.threads >= 1, "threads", o.threads, "1 or more")
 	must(len(o.batches) > 0 && slices.Min(o.batches) >= 1 && slices.Max(o.batches) <= 1000, "batches", o.batches, "1 to 1000 each")
 	must(len(o.rates) == 0 || slices.Min(o.rates) >= 1, "rates", o.rates, "1 or more each")
+	must(o.replicas >= 1 && o.replicas <= 64, "replicas", o.replicas, "1 to 64")
 	must(o.steps >= 0 && o.steps <= 20, "steps", o.steps, "0 to 20")
 	must(o.url == "" || !o.baseline, "baseline", o.baseline, "no --url: the yardsticks want the same Redis")
 	must(o.url == "" || o.profiles == "", "profiles", o.profiles, "no --url: its private listener is not known")
@@ -138,7 +145,7 @@ type bench struct {
 // load carries out `usher-bench load`.
 func (p *program) load(ctx context.Context, o loadOptions) (err error) {
 	b := &bench{o: o, p: p, d: &driver{
-		url: o.url, secret: o.secret, page: o.page, threads: o.threads, graphDelay: o.graphDelay,
+		urls: []string{o.url}, secret: o.secret, page: o.page, threads: o.threads, graphDelay: o.graphDelay,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: o.connections, MaxIdleConns: 0}},
 	}}
 	b.d.reset()
@@ -155,7 +162,7 @@ func (p *program) load(ctx context.Context, o loadOptions) (err error) {
 		return err
 	}
 	if o.baseline {
-		for _, name := range []string{baselineEcho, baselineSketch} {
+		for _, name := range []string{baselineRedis, baselineEcho, baselineSketch} {
 			if err := b.measureBaseline(ctx, name); err != nil {
 				return err
 			}
@@ -164,7 +171,7 @@ func (p *program) load(ctx context.Context, o loadOptions) (err error) {
 	return errors.Join(b.write(), p.writeJSON(b.rows))
 }
 
-// startUsher starts Redis and one replica with the settings of every day, but that Meta's rate
+// startUsher starts Redis and the replicas with the settings of every day, but that Meta's rate
 // is no bound.
 func (b *bench) startUsher(ctx context.Context) error {
 	usher, err := b.p.findUsher()
@@ -196,22 +203,27 @@ log: {format: json}
 		}
 	}
 	b.fleet = newFleet(usher, b.dir, nil)
-	if err := b.fleet.launch(ctx, 0); err != nil {
-		return err
+	b.d.urls = nil
+	for n := range max(b.o.replicas, 1) {
+		began := now()
+		if err := b.fleet.launch(ctx, n); err != nil {
+			return err
+		}
+		r := b.fleet.replica(n)
+		if r == nil {
+			return fmt.Errorf("%s serve: %w: %s", usher, errEnded, b.fleet.lastLine())
+		}
+		b.d.urls = append(b.d.urls, r.webhook)
+		fmt.Fprintf(b.p.stderr, "replica %d serves %d ms after its start\n", n, now().Sub(began).Milliseconds())
 	}
-	r := b.fleet.replica(0)
-	if r == nil {
-		return fmt.Errorf("%s serve: %w: %s", usher, errEnded, b.fleet.lastLine())
-	}
-	b.d.url = r.webhook
 	return nil
 }
 
 // measureUsher measures closed loops, and then rates up to the knee.
 func (b *bench) measureUsher(ctx context.Context) error {
-	server := 0
-	if b.fleet != nil {
-		server = b.fleet.replica(0).cmd.Process.Pid
+	var server []int
+	for n := 0; b.fleet != nil && n < b.o.replicas; n++ {
+		server = append(server, b.fleet.replica(n).cmd.Process.Pid)
 	}
 	if err := b.warmUp(ctx); err != nil {
 		return err
@@ -273,34 +285,34 @@ func (b *bench) warmUp(ctx context.Context) error {
 	b.d.closed(ctx, min(b.o.connections, 8), 500*time.Millisecond)
 	missing, err := b.d.answered(ctx)
 	if err == nil && (b.d.acked == 0 || missing == b.d.acked) {
-		err = fmt.Errorf("%w: of %d events at %s %d were acknowledged, and %d replies came to %s", errSilent, b.d.acked+b.d.failed, b.d.url, b.d.acked, b.d.replied, b.graphAt)
+		err = fmt.Errorf("%w: of %d events at %s %d were acknowledged, and %d replies came to %s", errSilent, b.d.acked+b.d.failed, b.d.urls[0], b.d.acked, b.d.replied, b.graphAt)
 	}
 	return err
 }
 
 var errSilent = errors.New("nobody answers")
 
-func (b *bench) closed(ctx context.Context, name string, batch, server int) error {
+func (b *bench) closed(ctx context.Context, name string, batch int, server []int) error {
 	_, err := b.measure(ctx, name, batch, 0, server, func() { b.d.closed(ctx, b.o.connections, b.o.length) })
 	return err
 }
 
 // measure does one measurement.
-func (b *bench) measure(ctx context.Context, name string, batch int, asked float64, server int, do func()) (measured, error) {
+func (b *bench) measure(ctx context.Context, name string, batch int, asked float64, server []int, do func()) (measured, error) {
 	b.d.batch = batch
 	b.d.reset()
-	serverBefore, redisBefore := usageOf(server), b.redisUsage()
+	serverBefore, redisBefore := usageOf(server...), b.redisUsage()
 	do()
 	sent := now()
 	missing := 0
 	var err error
-	if name != baselineEcho { // it sends none
+	if name != baselineEcho && name != baselineRedis { // they send none
 		missing, err = b.d.answered(ctx)
 	}
 	if err := errors.Join(err, context.Cause(ctx)); err != nil {
 		return measured{}, err
 	}
-	after, redisAfter := usageOf(server), b.redisUsage()
+	after, redisAfter := usageOf(server...), b.redisUsage()
 	b.d.mu.Lock()
 	defer b.d.mu.Unlock()
 	t := b.d.tally
@@ -331,18 +343,42 @@ func (b *bench) redisUsage() usage {
 
 // measureBaseline measures a yardstick as Usher is.
 func (b *bench) measureBaseline(ctx context.Context, name string) (err error) {
+	if name == baselineRedis {
+		return b.measureRedis(ctx)
+	}
 	c, url, err := startBaseline(ctx, name, b.redis.url, "http://"+b.graphAt)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.kill()) }()
-	b.d.url = url
+	b.d.urls = []string{url}
 	for _, batch := range b.o.batches {
-		if err := b.closed(ctx, name, batch, c.cmd.Process.Pid); err != nil {
+		if err := b.closed(ctx, name, batch, []int{c.cmd.Process.Pid}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// measureRedis measures the Redis that Usher uses, without anything before it.
+func (b *bench) measureRedis(ctx context.Context) error {
+	o, err := redis.ParseURL(b.redis.url)
+	if err != nil {
+		return err
+	}
+	o.PoolSize = b.o.connections
+	rdb := redis.NewClient(o)
+	b.d.instead = func(ctx context.Context, body []byte) bool {
+		events, err := webhook.Decode(body)
+		return err == nil && appendTo(ctx, rdb, events) == nil
+	}
+	defer func() { b.d.instead = nil }()
+	for _, batch := range b.o.batches {
+		if err := b.closed(ctx, baselineRedis, batch, nil); err != nil {
+			return errors.Join(err, rdb.Close())
+		}
+	}
+	return rdb.Close()
 }
 
 // write writes the table.
@@ -358,7 +394,7 @@ func (b *bench) write() error {
 		return err
 	}
 	for _, m := range b.rows {
-		if m.Case != baselineEcho && m.Case != baselineSketch {
+		if m.Case != baselineRedis && m.Case != baselineEcho && m.Case != baselineSketch {
 			continue
 		}
 		ours := b.rows[slices.IndexFunc(b.rows, func(r measured) bool { return r.Batch == m.Batch })]

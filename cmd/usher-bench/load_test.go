@@ -80,7 +80,7 @@ func TestDriverCounts(t *testing.T) {
 		}
 	}))
 	t.Cleanup(hook.Close)
-	d.url = hook.URL
+	d.urls = []string{hook.URL}
 	d.reset()
 	d.post(t.Context(), now())
 	d.post(t.Context(), now())
@@ -94,7 +94,7 @@ func TestLatencyCountsFromWhenItWasDue(t *testing.T) {
 	t.Parallel()
 	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(hook.Close)
-	d := &driver{url: hook.URL, page: "1", threads: 1, batch: 1, client: http.DefaultClient}
+	d := &driver{urls: []string{hook.URL}, page: "1", threads: 1, batch: 1, client: http.DefaultClient}
 	d.reset()
 	d.post(t.Context(), now().Add(-time.Second))
 	if got := latencyOf(d.ack).P50; got < 1000 {

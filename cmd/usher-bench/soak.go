@@ -114,7 +114,7 @@ func (p *program) soak(ctx context.Context, o soakOptions) (err error) {
 	var sampleErr error
 	var watch sync.WaitGroup
 	watch.Go(func() { samples, sampleErr = b.watch(watching, o.every) })
-	row, err := b.measure(ctx, "usher, open loop", 1, float64(o.rate), b.fleet.replica(0).cmd.Process.Pid, func() { b.d.open(ctx, float64(o.rate), o.length) })
+	row, err := b.measure(ctx, "usher, open loop", 1, float64(o.rate), []int{b.fleet.replica(0).cmd.Process.Pid}, func() { b.d.open(ctx, float64(o.rate), o.length) })
 	enough()
 	watch.Wait()
 	if err := errors.Join(err, sampleErr); err != nil {

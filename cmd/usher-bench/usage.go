@@ -24,8 +24,17 @@ type usage struct {
 // Go runs on.
 const ticks = 100
 
-// usageOf reads /proc.
-func usageOf(pid int) (u usage) {
+// usageOf reads what processes use together.
+func usageOf(pids ...int) (all usage) {
+	for _, pid := range pids {
+		u := read(pid)
+		all.cpu, all.resident, all.files = all.cpu+u.cpu, all.resident+u.resident, all.files+u.files
+	}
+	return all
+}
+
+// read reads /proc.
+func read(pid int) (u usage) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat") //nolint:gosec // pid is a number
 	if err != nil {

@@ -287,6 +287,11 @@ func TestBrowserRefusals(t *testing.T) {
 	b.wait(`document.querySelector('#says').value === ''`)
 	b.click("#toasts button", "Dismiss")
 	b.wait(`!document.querySelector('#toasts p')`)
+	eventually(t, "the page acts", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.acts) > 0
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if want := []page.Act{{Do: page.DoSays, PSID: "7000000000000001", Text: "hello there"}}; !slices.Equal(s.acts, want) {

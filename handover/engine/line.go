@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"usher/handover"
@@ -34,7 +35,7 @@ type Line struct {
 }
 
 // storedLine is a line as it is stored. A thread can have many: names are one letter,
-// and times milliseconds.
+// times milliseconds, and an id that begins with what happened does not say so again.
 type storedLine struct {
 	At      int64          `json:"t"`
 	What    string         `json:"w"`
@@ -55,8 +56,12 @@ type storedLine struct {
 
 // marshal returns the stored form of l, without its thread and episode.
 func (l Line) marshal() ([]byte, error) {
+	id := l.ID
+	if rest, ok := strings.CutPrefix(id, l.What+":"); ok {
+		id = ":" + rest
+	}
 	return json.Marshal(&storedLine{
-		At: l.At.UnixMilli(), What: l.What, ID: l.ID, From: l.From, To: l.To, Moved: l.Moved, Cause: l.Cause, Standby: l.Standby,
+		At: l.At.UnixMilli(), What: l.What, ID: id, From: l.From, To: l.To, Moved: l.Moved, Cause: l.Cause, Standby: l.Standby,
 		Effects: l.Effects, Notes: l.Notes, Alarm: l.Alarm, Call: l.Call, Outcome: l.Outcome, Error: l.Error, Attempt: l.Attempt,
 	})
 }
@@ -66,6 +71,9 @@ func UnmarshalLine(b []byte) (Line, error) {
 	var s storedLine
 	if err := json.Unmarshal(b, &s); err != nil {
 		return Line{}, err
+	}
+	if strings.HasPrefix(s.ID, ":") {
+		s.ID = s.What + s.ID
 	}
 	return Line{
 		At: time.UnixMilli(s.At).UTC(), What: s.What, ID: s.ID, From: s.From, To: s.To, Moved: s.Moved, Cause: s.Cause, Standby: s.Standby,

@@ -23,11 +23,13 @@ func TestLineIsStoredWhole(t *testing.T) {
 			t.Errorf("%s is not tried", name)
 		}
 	}
-	body, err := l.marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := UnmarshalLine(body); err != nil || !reflect.DeepEqual(got, l) {
-		t.Errorf("a line read again = %+v, %v; want %+v", got, err, l)
+	for _, l.ID = range []string{"call:x:0", "call", "callx:0", "message:m_1", ""} {
+		body, err := l.marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := UnmarshalLine(body); err != nil || !reflect.DeepEqual(got, l) {
+			t.Errorf("%s, read again = %+v, %v; want %+v", body, got, err, l)
+		}
 	}
 }

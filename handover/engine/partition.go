@@ -16,8 +16,8 @@ import (
 
 // Bounds of a partition's loop.
 const (
-	batchSize  = 128  // entries and timers read in one go
-	cacheSize  = 4096 // threads kept in memory that nothing is pending for
+	batchSize  = 128 // entries and timers read in one go
+	cacheSize  = 128 // threads kept in memory that nothing is pending for
 	maxBackoff = time.Second
 )
 

@@ -54,7 +54,7 @@ func inTown(t *testing.T, test func(*town)) {
 			_ = rdb.Close()
 			mini.Close()
 		})
-		store, err := redisstore.New(rdb, redisstore.Options{Partitions: 8})
+		store, err := redisstore.New(rdb, redisstore.Options{Partitions: 32})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func (w *town) serve(change ...func(*engine.Options)) (e *engine.Engine, stop fu
 		w.t.Fatal(err)
 	}
 	o := engine.Options{
-		Store: w.store, App: app, Partitions: 8, Log: zerolog.New(w),
+		Store: w.store, App: app, Partitions: 32, Log: zerolog.New(w),
 		Lease: 6 * time.Hour, Renew: 2 * time.Hour, // hardly a poll: days pass in these tests
 		Observe: func(l engine.Line) {
 			w.mu.Lock()

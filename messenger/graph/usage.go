@@ -49,12 +49,12 @@ func (c *Client) noteUsage(h http.Header) Usage {
 	var shares []share
 	for _, name := range []string{"X-App-Usage", "X-Page-Usage"} {
 		var s share
-		if json.Unmarshal([]byte(h.Get(name)), &s) == nil {
+		if told := h.Get(name); told != "" && json.Unmarshal([]byte(told), &s) == nil {
 			shares = append(shares, s)
 		}
 	}
 	var business map[string][]share
-	if json.Unmarshal([]byte(h.Get("X-Business-Use-Case-Usage")), &business) == nil {
+	if told := h.Get("X-Business-Use-Case-Usage"); told != "" && json.Unmarshal([]byte(told), &business) == nil {
 		for _, s := range business {
 			shares = append(shares, s...)
 		}
