@@ -385,7 +385,7 @@ func TestStaleStoreDuringAPause(t *testing.T) {
 	inTown(t, func(w *town) {
 		paused := messenger.ThreadKey{Page: page, PSID: person(0)}
 		beside := messenger.ThreadKey{Page: other, PSID: person(0)}
-		for n := 0; beside.Partition(8) != paused.Partition(8); n++ {
+		for n := 0; beside.Partition(16) != paused.Partition(16); n++ {
 			beside.PSID = person(n)
 		}
 		store := &beforeCommit{Store: w.store}

@@ -125,7 +125,7 @@ func TestStats(t *testing.T) {
 	t.Parallel()
 	inTown(t, func(w *town) {
 		e, stop := w.serve()
-		if got, want := e.Stats(), (engine.Stats{Partitions: 8}); got != want {
+		if got, want := e.Stats(), (engine.Stats{Partitions: 16}); got != want {
 			t.Errorf("with nothing to do Stats() = %+v, want %+v", got, want)
 		}
 		w.metas[page].FailNext("", simulator.Failure{Code: 80006, For: time.Hour})
@@ -143,7 +143,7 @@ func TestStats(t *testing.T) {
 			t.Errorf("with six messages waiting Stats() = %+v, want them, and 11 minutes", s)
 		}
 		pass(3 * time.Hour)
-		if got, want := e.Stats(), (engine.Stats{Partitions: 8}); got != want {
+		if got, want := e.Stats(), (engine.Stats{Partitions: 16}); got != want {
 			t.Errorf("when all is said Stats() = %+v, want %+v", got, want)
 		}
 		stop()
@@ -154,7 +154,7 @@ func TestStats(t *testing.T) {
 }
 
 func partitionOf(psid messenger.PSID) int {
-	return messenger.ThreadKey{Page: page, PSID: psid}.Partition(8)
+	return messenger.ThreadKey{Page: page, PSID: psid}.Partition(16)
 }
 
 // refusing is a store that refuses the first commit.
@@ -192,7 +192,7 @@ func TestLostPartitionsAreCounted(t *testing.T) {
 				w.says(page, person(0), "hours")
 				pass(7 * time.Hour) // the lease is waited out
 				w.wantHeard(page, person(0), openHours)
-				if s := e.Stats(); s.Lost != tt.lost || s.Reloaded != tt.reloaded || s.Partitions != 8 {
+				if s := e.Stats(); s.Lost != tt.lost || s.Reloaded != tt.reloaded || s.Partitions != 16 {
 					t.Errorf("Stats() = %+v, want %d lost and %d reloaded", s, tt.lost, tt.reloaded)
 				}
 			})

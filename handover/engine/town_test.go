@@ -48,13 +48,14 @@ func inTown(t *testing.T, test func(*town)) {
 	synctest.Test(t, func(t *testing.T) {
 		mini := miniredis.NewMiniRedis()
 		rdb := redis.NewClient(&redis.Options{
-			Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) { return redistest.Dial(mini) },
+			Addr: "127.0.0.1:1", PoolSize: 64, // who waits for a connection takes a timer from another bubble
+			Dialer: func(context.Context, string, string) (net.Conn, error) { return redistest.Dial(mini) },
 		})
 		t.Cleanup(func() {
 			_ = rdb.Close()
 			mini.Close()
 		})
-		store, err := redisstore.New(rdb, redisstore.Options{Partitions: 32})
+		store, err := redisstore.New(rdb, redisstore.Options{Partitions: 16})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +119,7 @@ func (w *town) serve(change ...func(*engine.Options)) (e *engine.Engine, stop fu
 		w.t.Fatal(err)
 	}
 	o := engine.Options{
-		Store: w.store, App: app, Partitions: 32, Log: zerolog.New(w),
+		Store: w.store, App: app, Partitions: 16, Log: zerolog.New(w),
 		Lease: 6 * time.Hour, Renew: 2 * time.Hour, // hardly a poll: days pass in these tests
 		Observe: func(l engine.Line) {
 			w.mu.Lock()
