@@ -161,6 +161,14 @@ var situations = []situation{
 		[]string{"handover/engine TestRedeliveryToTwoReplicasIsAnsweredOnce", "cmd/usher TestSituations/the_same_mid_to_two_replicas_at_once", "chaos webhooks doubled"},
 	},
 	{
+		"nothing could be stored for an hour, and Meta has unsubscribed the app", "subscribed again; what was missed is read from the conversations, each event once",
+		[]string{"messenger/watch TestAnHourOfFailures", "messenger/watch TestLateDeliveries"},
+	},
+	{
+		"Meta delivers no more, and says nothing", "the subscription is looked at within minutes; an alarm",
+		[]string{"messenger/watch TestSilence"},
+	},
+	{
 		"deliveries come in disorder", "decided as accepted, by Meta's time within a read; control by Meta's time",
 		[]string{"handover/engine TestBatchIsSortedByMetasTime", "handover TestTranscripts/late_control_events", "chaos webhooks shuffled"},
 	},
