@@ -40,6 +40,7 @@ type Config struct {
 	Redis      Redis      `yaml:"redis"`
 	Partitions Partitions `yaml:"partitions"`
 	Outbox     Outbox     `yaml:"outbox"`
+	Watch      Watch      `yaml:"watch"`
 	// StopTimeout bounds the stop after SIGTERM. Give the orchestrator more.
 	StopTimeout time.Duration `yaml:"stop_timeout" default:"15s" validate:"within=100ms~10m"`
 
@@ -140,6 +141,21 @@ type Outbox struct {
 	// AnswerWithin is how old an answer may become when the customer has written
 	// again meanwhile.
 	AnswerWithin time.Duration `yaml:"answer_within" default:"5m" validate:"within=1s~24h"`
+}
+
+// Watch sees to it that Meta delivers.
+type Watch struct {
+	// Every is the time between looks at a Page's subscriptions, which are set right
+	// where something is missing; 0 = never. At most 15 minutes, for Meta unsubscribes
+	// after an hour.
+	//
+	// https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks
+	Every time.Duration `yaml:"every" default:"5m" validate:"within=0+1m~15m"`
+	// Silence is the longest silence that a busy Page is allowed, less than the 15
+	// minutes after which Meta tells the app's developers; 0 = any.
+	Silence time.Duration `yaml:"silence" default:"10m" validate:"within=0+3m~14m"`
+	// Backfill lets what was missed be looked for in the conversations.
+	Backfill bool `yaml:"backfill" default:"true"`
 }
 
 // Messenger is what Meta knows us by.

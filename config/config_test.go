@@ -76,7 +76,8 @@ func TestDefaults(t *testing.T) {
 		t.Fatalf("Load: %v", err)
 	}
 	want := config.Config{
-		Listen: ":8080", PrivateListen: "127.0.0.1:8081", StopTimeout: 15 * time.Second,
+		Listen: ":8080", PrivateListen: "127.0.0.1:8081", Watch: config.Watch{Every: 5 * time.Minute, Silence: 10 * time.Minute, Backfill: true},
+		StopTimeout: 15 * time.Second,
 		Redis: config.Redis{
 			URL: "redis://localhost:6379/0", Prefix: "usher", Durability: "standard", Replicas: 1, WaitTimeout: time.Second,
 			Data: filepath.Join(filepath.Dir(path), "data"), Retention: 30 * 24 * time.Hour,

@@ -13,6 +13,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -57,7 +58,7 @@ func TestPublicListener(t *testing.T) {
 			r.private + "/pages",
 			http.Header{"Authorization": {"Bearer operators-only"}},
 			http.StatusOK,
-			`{"pages":[{"page":"` + testPage + `","name":"My Page","state":"open","waiting":0}]}` + "\n",
+			`{"pages":[{"page":"` + testPage + `","name":"My Page","state":"open","waiting":0}],"deliveries":[{"page":"` + testPage + `"`,
 		},
 		"pages_need_the_token":    {r.private + "/pages", nil, http.StatusUnauthorized, ""},
 		"no_pages_in_public":      {r.url + "/pages", nil, http.StatusNotFound, ""},
@@ -75,6 +76,34 @@ func TestPublicListener(t *testing.T) {
 				t.Errorf("GET %s is answered %d %q, want %d %q", tt.url, status, body, tt.status, tt.says)
 			}
 		})
+	}
+}
+
+// A Page that is not subscribed to all is subscribed by usher serve.
+func TestSubscriptionsAreSetRight(t *testing.T) {
+	t.Parallel()
+	meta, graphURL := newTestMeta(t, simulator.Options{Fields: []string{"messages", "message_reads"}})
+	w := newWorld(t, graphURL)
+	r := w.serve(t)
+	eventually(t, "the Page is subscribed to all, and to what it was", func() bool {
+		is, _ := meta.Subscribed(testApp)
+		return len(without(fields, is)) == 0 && slices.Contains(is, "message_reads")
+	})
+	meta.ListenAt(r.url + "/webhook")
+	must(t)(meta.Customer("7000000000000001").Says("hello"))
+	eventually(t, "a delivery is noted", func() bool {
+		_, body := get(t, r.private+"/pages", nil)
+		return strings.Contains(body, `"delivered":`) && strings.Contains(body, `"subscribed":`)
+	})
+	out := w.usher(t, "check", "--live")
+	for _, want := range []string{", deliveries: the last came 1m ago\n", ", subscriptions: all there\n"} {
+		if want = "✔ Page " + testPage + " (My Page)" + want; !strings.Contains(out, want) {
+			t.Errorf("usher check --live lacks %q:\n%s", want, out)
+		}
+	}
+	_, figures := get(t, r.private+"/metrics", nil)
+	if want := `usher_delivery_watch_total{page="` + testPage + `",saw="resubscribed"} 1` + "\n"; !strings.Contains(figures, want) {
+		t.Errorf("/metrics lacks %q", want)
 	}
 }
 

@@ -62,7 +62,7 @@ func TestLogFieldsAreExplained(t *testing.T) {
 	}
 	written := map[string]bool{"time": true, "level": true, "message": true, "error": true} // zerolog's own
 	event := regexp.MustCompile(`\b(?:Str|Strs|Stringer|Int|Int64|Uint64|Float64|Bool|Dur|Time|Bytes|Interface|Any)\("([a-z_]+)", `)
-	for _, dir := range []string{".", "../../handover/engine", "../../handover/redisstore", "../../handover/tracing", "../../messenger/webhook", "../../messenger/graph"} {
+	for _, dir := range []string{".", "../../handover/engine", "../../handover/redisstore", "../../handover/tracing", "../../messenger/webhook", "../../messenger/graph", "../../messenger/watch"} {
 		files, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)

@@ -95,6 +95,7 @@ func (d *doctor) redis(ctx context.Context, cfg config.Config) {
 	}
 	if err == nil {
 		d.pauses(ctx, cfg, store)
+		d.deliveries(ctx, cfg, store)
 		d.ok(what, "answers, runs our scripts, and fits redis.durability "+cfg.Redis.Durability+" as far as it tells")
 	}
 }
@@ -114,6 +115,27 @@ func (d *doctor) pauses(ctx context.Context, cfg config.Config, store *redisstor
 		if p.Left > 0 {
 			d.hint(pageLabel(cfg.Messenger.Pages[i])+", calls", fmt.Sprintf("Meta takes no more for now, and all wait for another %s (%s); nothing is lost, see /pages at private_listen",
 				config.FormatDuration(max(p.Left.Truncate(time.Second), time.Second)), p.Why))
+		}
+	}
+}
+
+// deliveries tells when Meta delivered last, as far as those who serve have noted it.
+func (d *doctor) deliveries(ctx context.Context, cfg config.Config, store *redisstore.Store) {
+	for _, p := range cfg.Messenger.Pages {
+		what := pageLabel(p) + ", deliveries"
+		w, err := store.Watch(ctx, messenger.PageID(p.ID))
+		ago := func(t time.Time) string {
+			return config.FormatDuration(max(w.Now.Sub(t).Truncate(time.Minute), time.Minute))
+		}
+		switch {
+		case err != nil:
+			d.fault(what, err, "")
+		case !w.Owed.IsZero():
+			d.hint(what, "messages were missed for the last "+ago(w.Owed)+"; usher serve looks for them")
+		case len(w.Seen) == 0:
+			d.hint(what, "none was noted yet")
+		default:
+			d.ok(what, "the last came "+ago(w.Seen[len(w.Seen)-1])+" ago")
 		}
 	}
 }

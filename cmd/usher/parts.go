@@ -15,8 +15,11 @@ import (
 	"usher/config"
 	"usher/handover"
 	"usher/handover/engine"
+	"usher/handover/metrics"
+	"usher/handover/redisstore"
 	"usher/messenger"
 	"usher/messenger/graph"
+	"usher/messenger/watch"
 )
 
 // witness is told what the engine does, by functions that may be nil.
@@ -56,6 +59,32 @@ func newEngine(
 		CallTimeout: cfg.Outbox.CallTimeout, EchoGrace: cfg.Outbox.EchoGrace, Parallel: cfg.Outbox.Parallel, Attempts: cfg.Outbox.Attempts,
 		SendRate: cfg.Outbox.SendRate, AnswerWithin: cfg.Outbox.AnswerWithin,
 		StopTimeout: cfg.StopTimeout - cfg.StopTimeout/doorShare, Log: log, Observe: told.line, Measure: told.measure, Trace: told.span,
+	})
+}
+
+// newWatcher builds what sees to it that Meta delivers. Where that is off it knows
+// no Page.
+func newWatcher(
+	cfg config.Config, store *redisstore.Store, eng *engine.Engine, log zerolog.Logger, figures *metrics.Metrics,
+) (*watch.Watcher, error) {
+	pages := make(map[messenger.PageID]watch.Graph, len(cfg.Messenger.Pages))
+	for _, p := range cfg.Messenger.Pages {
+		if cfg.Watch.Every == 0 {
+			break
+		}
+		o, id := graphOptions(cfg, p, nil), messenger.PageID(p.ID)
+		o.Observe = func(c graph.Call) { figures.Request(id, c) }
+		calls, err := graph.New(o)
+		if err != nil {
+			return nil, err
+		}
+		pages[id] = calls
+	}
+	return watch.New(watch.Options{
+		Store: store, Pages: pages, App: messenger.AppID(cfg.Messenger.AppID), Fields: fields, Responsible: eng.Responsible,
+		Every: cfg.Watch.Every, Silence: cfg.Watch.Silence, Backfill: cfg.Watch.Backfill,
+		// A call may end so late, and its outcome be stored.
+		Settled: cfg.Outbox.CallTimeout + cfg.Partitions.Margin, Log: log, Observe: figures.Sight,
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -23,6 +24,7 @@ import (
 	"usher/handover/redisstore"
 	"usher/handover/tracing"
 	"usher/messenger"
+	"usher/messenger/watch"
 	"usher/messenger/webhook"
 )
 
@@ -76,7 +78,14 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 		return err
 	}
 	figures.Watch(eng, store, cfg.Partitions.Count, time.Now) //nolint:forbidigo // the clock is injected here
-	hook, err := newWebhook(cfg, inbox, log, figures.Delivery)
+	watcher, err := newWatcher(cfg, store, eng, log, figures)
+	if err != nil {
+		return err
+	}
+	hook, err := newWebhook(cfg, inbox, log, func(d webhook.Delivery) {
+		figures.Delivery(d)
+		watcher.Note(d.Events, d.Status == http.StatusOK)
+	})
 	if err != nil {
 		return err
 	}
@@ -94,10 +103,14 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	engineDone := make(chan error, 1)
+	watching, unwatch := context.WithCancel(work)
+	defer unwatch()
+	var watched sync.WaitGroup
+	watched.Go(func() { watcher.Run(watching) })
 	go func() { engineDone <- eng.Run(work) }()
 	servers := []*server{
 		startServer(traced(publicHandler(hook, store.Ready, log)), public, log),
-		startServer(privateHandler(cfg.PrivateToken.Reveal(), eng.Status, figures.Handler()), private, log),
+		startServer(privateHandler(cfg.PrivateToken.Reveal(), eng.Status, watcher.Status, figures.Handler()), private, log),
 	}
 	log.Info().Str("listen", public.Addr().String()).Str("private_listen", private.Addr().String()).
 		Str("redis", cfg.Redis.Server.String()).Str("durability", cfg.Redis.Durability).Int("pages", len(cfg.Messenger.Pages)).
@@ -111,6 +124,8 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	case err = <-servers[0].failed:
 	case err = <-servers[1].failed:
 	}
+	unwatch()
+	watched.Wait() // it makes no calls any more
 	last, cancel := context.WithTimeout(work, cfg.StopTimeout/doorShare)
 	defer cancel()
 	err = errors.Join(err, servers[0].close(last), servers[1].http.Close()) // a profile under way does not keep us
@@ -215,12 +230,15 @@ func answerJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // privateHandler is what operators can reach.
-func privateHandler(token string, pages func() []engine.PageStatus, figures http.Handler) http.Handler {
+func privateHandler(token string, pages func() []engine.PageStatus, deliveries func() []watch.Status, figures http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", figures)
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /pages", func(w http.ResponseWriter, _ *http.Request) {
-		answerJSON(w, http.StatusOK, map[string][]engine.PageStatus{"pages": pages()})
+		answerJSON(w, http.StatusOK, struct {
+			Pages      []engine.PageStatus `json:"pages"`
+			Deliveries []watch.Status      `json:"deliveries"`
+		}{pages(), deliveries()})
 	})
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

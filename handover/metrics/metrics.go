@@ -28,7 +28,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	pages    words
 
-	deliveries, events, changes, episodes, calls, alarms, buried, requests *prometheus.CounterVec
+	deliveries, events, sights, changes, episodes, calls, alarms, buried, requests *prometheus.CounterVec
 
 	ack, commit, lag, late                  prometheus.Histogram
 	reply, firstReply, requestTook, waiting *prometheus.HistogramVec
@@ -69,6 +69,7 @@ func New(version string, pages []messenger.PageID) *Metrics {
 
 	m.deliveries = counter("deliveries_total", "POSTs to the webhook, by what became of them.", "result")
 	m.events = counter("events_total", "Events in deliveries that were stored, repeats among them.", "page", "kind")
+	m.sights = counter("delivery_watch_total", "What was seen of a Page's deliveries: alarms, and what was set right.", "page", "saw")
 	m.ack = plain("delivery_duration_seconds", "From the headers of a delivery that Meta signed to the answer.", quick)
 
 	m.lag = plain("event_lag_seconds", "From the acceptance of an event to the commit of what it led to.", slow)
@@ -101,6 +102,9 @@ func (m *Metrics) begin() {
 	}
 	for page := range m.pages {
 		m.buried.WithLabelValues(page)
+		for saw := range saws {
+			m.sights.WithLabelValues(page, saw)
+		}
 		m.reply.WithLabelValues(page)
 		for _, alarm := range []handover.AlarmReason{
 			handover.AlarmTakeRefused, handover.AlarmTakeFailed, handover.AlarmHandoffFailed, handover.AlarmLoop,

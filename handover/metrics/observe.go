@@ -9,6 +9,7 @@ import (
 	"usher/handover/engine"
 	"usher/messenger"
 	"usher/messenger/graph"
+	"usher/messenger/watch"
 	"usher/messenger/webhook"
 )
 
@@ -40,6 +41,11 @@ func (m *Metrics) Delivery(d webhook.Delivery) {
 	if d.Status == http.StatusOK || d.Status == http.StatusServiceUnavailable {
 		m.ack.Observe(d.Took.Seconds())
 	}
+}
+
+// Sight counts what was seen of a Page's deliveries; for [watch.Options].
+func (m *Metrics) Sight(page messenger.PageID, s watch.Sight) {
+	m.sights.WithLabelValues(m.pages.of(string(page)), saws.of(string(s))).Inc()
 }
 
 // Line counts what a line of history tells; for [engine.Options].
@@ -100,6 +106,7 @@ func (m *Metrics) Request(page messenger.PageID, c graph.Call) {
 //nolint:gochecknoglobals // tables
 var (
 	edges = wordsOf(graph.Edges()...)
+	saws  = wordsOf(watch.Sights()...)
 	kinds = wordsOf(
 		messenger.KindMessage, messenger.KindQuickReply, messenger.KindPostback, messenger.KindEcho, messenger.KindPass,
 		messenger.KindTake, messenger.KindRequest, messenger.KindAppRoles, messenger.KindRead, messenger.KindDelivery,

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +71,7 @@ type town struct {
 	redis *miniredis.Miniredis
 	store *redisstore.Store
 	doors []http.Handler // of the replicas; deliveries go to each in turn
+	slow  atomic.Bool    // Meta takes its time to answer a send
 
 	mu     sync.Mutex
 	log    bytes.Buffer
@@ -118,6 +120,15 @@ func (w *town) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	door.ServeHTTP(rw, r)
 }
 
+// RoundTrip brings a request to Graph.
+func (w *town) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := w.Client().Transport.RoundTrip(r)
+	if w.slow.Load() && strings.HasSuffix(r.URL.Path, "/messages") {
+		time.Sleep(7 * time.Second)
+	}
+	return res, err
+}
+
 // Write keeps the log.
 func (w *town) Write(b []byte) (int, error) {
 	w.mu.Lock()
@@ -132,7 +143,7 @@ func (w *town) serve(change ...func(*watch.Options)) (watcher *watch.Watcher, st
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	calls, err := graph.New(graph.Options{Page: page, Token: token, AppSecret: secret, Transport: w.Client().Transport})
+	calls, err := graph.New(graph.Options{Page: page, Token: token, AppSecret: secret, Transport: w})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -284,7 +284,7 @@ func (p *page) share(ctx context.Context) (handover.Watch, error) {
 	}
 	if err == nil {
 		p.known = w
-		if !p.last.IsZero() && w.Now.Sub(lastOf(w)) < p.Now().Sub(p.last) { // others have stored since
+		if !p.last.IsZero() && w.Now.Sub(lastOf(w))-time.Minute < p.Now().Sub(p.last) { // others have stored since
 			p.first, p.last = time.Time{}, time.Time{}
 		}
 	}

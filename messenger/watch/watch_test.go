@@ -2,10 +2,12 @@ package watch_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"usher/handover"
+	"usher/messenger"
 	"usher/messenger/simulator"
 	"usher/messenger/watch"
 )
@@ -90,6 +92,81 @@ func TestOurOwnWordsAreKnown(t *testing.T) {
 		w.wantPhase(ann, handover.Bot)
 		w.wantPhase(bob, handover.Waiting)
 		w.wantHeard(ann, "Hi!")
+	})
+}
+
+// What we say while it is looked for what was missed is known for ours before it can
+// be found, though Meta's answer takes its time.
+func TestWhatIsBeingSaid(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		t := w.t
+		watcher, _ := w.serve()
+		pass(time.Minute)
+		w.says(ann, "hello")
+		pass(30 * time.Second)
+		w.DropEchoes(1)
+		w.api("POST", "subscribed_apps?subscribed_fields=messages") // a part is missing, and all is delivered
+		next := watcher.Status()[0].Subscribed.Add(5 * time.Minute)
+		pass(time.Until(next) - 3*time.Second)
+		w.slow.Store(true)
+		w.says(ann, "what hours?")
+		if err := w.Wait(t.Context(), func() bool { return w.calls("POST", simulator.EdgeSubscribedApps) == 2 }); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(w.story(ann), "rule hours  \n") && strings.Count(w.story(ann), "answer ok") != 1 {
+			t.Errorf("the send was answered before we subscribed: this test tests nothing\n%s", w.story(ann))
+		}
+		pass(time.Minute)
+		w.wantSights(watch.Unsubscribed, watch.Resubscribed, watch.Backfilled)
+		w.wantHeard(ann, "Hi!", "From nine to five.")
+		w.wantPhase(ann, handover.Bot)
+	})
+}
+
+// A replica that cannot store is no alarm while others can; one that is alone is.
+func TestOthersStore(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		watcher, _ := w.serve()
+		pass(time.Minute)
+		ev := []messenger.Event{{Thread: messenger.ThreadKey{Page: page, PSID: ann}}}
+		for range 20 {
+			watcher.Note(ev, false)
+			if err := w.store.Delivered(w.t.Context(), page, 0); err != nil { // by another
+				w.t.Fatal(err)
+			}
+			pass(time.Minute)
+		}
+		w.wantSights()
+		watcher.Note(ev, false)
+		pass(4*time.Minute + 50*time.Second)
+		w.wantSights()
+		pass(20 * time.Second)
+		w.wantSights(watch.NotStored)
+		watcher.Note(ev, true)
+		pass(20 * time.Second)
+		if s := watcher.Status()[0]; len(s.Alarms) > 0 {
+			w.t.Errorf("alarms %q after a delivery was stored", s.Alarms)
+		}
+		watcher.Note([]messenger.Event{{Thread: messenger.ThreadKey{Page: "2"}}}, false) // nobody's
+	})
+}
+
+// Where there were too many calls there are none until Meta takes them again.
+func TestTooManyCalls(t *testing.T) {
+	t.Parallel()
+	inTown(t, func(w *town) {
+		w.serve()
+		w.says(ann, "hello")
+		pass(time.Minute)
+		w.FailNext(simulator.EdgeSubscribedApps, simulator.Failure{Code: 80006, For: 40 * time.Minute})
+		before := w.calls("GET", simulator.EdgeSubscribedApps)
+		pass(38 * time.Minute)
+		w.wantCalls("GET", simulator.EdgeSubscribedApps, before+1)
+		pass(7 * time.Minute)
+		w.wantCalls("GET", simulator.EdgeSubscribedApps, before+2)
+		w.wantSights()
 	})
 }
 
