@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -27,14 +28,17 @@ type saboteur struct {
 	redisBusy sync.Mutex
 	metaBusy  map[string]*sync.Mutex // by kind
 
-	mu      sync.Mutex
-	counts  map[string]int
-	excused []check.Span
-	failed  []check.Span // failovers
-	ended   time.Time    // when the replicas were told to stop
-	bad     int          // events that must be set aside
-	probes  int
-	opened  int // and probes that changed something
+	mu         sync.Mutex
+	counts     map[string]int
+	active     int       // faults under way
+	redisWrong bool      // one of Redis is
+	redisSound time.Time // or was, until then
+	excused    []check.Span
+	failed     []check.Span // failovers
+	ended      time.Time    // when the replicas were told to stop
+	bad        int          // events that must be set aside
+	probes     int
+	opened     int // and probes that changed something
 }
 
 func newSaboteur(s *stage, replicas int) *saboteur {
@@ -48,15 +52,15 @@ func newSaboteur(s *stage, replicas int) *saboteur {
 // commit does what a fault says, and returns when it is over. An end of ctx ends
 // it sooner.
 func (s *saboteur) commit(ctx context.Context, f fault) error {
+	s.begins()
 	began := now()
 	var err error
 	excuse := time.Duration(0) // how long it is felt after its end
 	switch f.Kind {
-	case "replica killed", "replica frozen", "replica paused", "replica stopped":
-		err, excuse = s.hitReplica(ctx, f), s.times.Lease+2*s.renew
 	case "rolling restart":
 		for n := range s.fleetSize {
-			err = errors.Join(err, s.hitReplica(ctx, fault{Kind: "replica stopped", Target: n}))
+			_, restartErr := s.hitReplica(ctx, fault{Kind: "replica stopped", Target: n})
+			err = errors.Join(err, restartErr)
 		}
 		excuse = s.times.Lease
 	case "graph throttles", "graph fails", "graph loses answers", "graph hangs after success", "graph cut":
@@ -64,18 +68,26 @@ func (s *saboteur) commit(ctx context.Context, f fault) error {
 	case "graph slow", "echoes lost", "webhooks doubled", "webhooks shuffled", "webhooks in a burst":
 		s.hitMeta(ctx, f)
 	default:
+		if strings.HasPrefix(f.Kind, "replica ") {
+			f.Kind, err = s.hitReplica(ctx, f)
+			excuse = s.times.Lease + 2*s.renew
+			break
+		}
 		s.redisBusy.Lock()
 		began = now()
+		s.redisTrouble(true)
 		err, excuse = s.hitRedis(ctx, f), s.times.Lease+time.Second
+		s.redisTrouble(false)
 		s.redisBusy.Unlock()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.active--
 	s.counts[f.Kind]++
 	if excuse > 0 {
 		s.excused = append(s.excused, check.Span{From: began, To: now().Add(excuse)})
 	}
-	if f.Kind == "failover" || f.Kind == "primary killed" {
+	if f.Kind == "failover" || f.Kind == "primary killed" || f.Kind == primaryLost {
 		s.failed = append(s.failed, check.Span{From: began, To: now()})
 	}
 	if err != nil && ctx.Err() == nil {
@@ -84,21 +96,52 @@ func (s *saboteur) commit(ctx context.Context, f fault) error {
 	return nil
 }
 
-func (s *saboteur) hitReplica(ctx context.Context, f fault) error {
+func (s *saboteur) begins() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active++
+}
+
+// troubled tells whether a fault is under way.
+func (s *saboteur) troubled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.active > 0
+}
+
+func (s *saboteur) redisTrouble(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.redisWrong, s.redisSound = on, now()
+}
+
+// redisFine tells whether nothing was wrong with Redis since then.
+func (s *saboteur) redisFine(since time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.redisWrong && s.redisSound.Before(since)
+}
+
+// hitReplica returns what it came to: not every place to be killed at is reached.
+func (s *saboteur) hitReplica(ctx context.Context, f fault) (kind string, err error) {
 	n := f.Target % s.fleetSize
 	s.replicas[n].Lock()
 	defer s.replicas[n].Unlock()
 	s.away <- struct{}{}
 	defer func() { <-s.away }()
 	r := s.fleet.replica(n)
-	var err error
-	switch f.Kind {
-	case "replica killed":
+	switch place, at := strings.CutPrefix(f.Kind, killedAt); {
+	case at:
+		if err = r.arm(ctx, place); errors.Is(err, errNotReached) {
+			f.Kind, err = "replica killed", r.kill()
+		}
+		pause(ctx, f.For)
+	case f.Kind == "replica killed":
 		s.answerLate()
 		pause(ctx, lateAnswer/2)
 		err = r.kill()
 		pause(ctx, f.For)
-	case "replica stopped":
+	case f.Kind == "replica stopped":
 		err = s.fleet.stop(r, 2*s.times.StopTimeout)
 		pause(ctx, f.For)
 	default:
@@ -106,7 +149,7 @@ func (s *saboteur) hitReplica(ctx context.Context, f fault) error {
 		pause(ctx, f.For)
 		err = errors.Join(err, s.fleet.thaw(r))
 	}
-	return errors.Join(err, s.fleet.ensure(ctx, n))
+	return f.Kind, errors.Join(err, s.fleet.ensure(ctx, n))
 }
 
 // lateAnswer is how long Graph keeps an answer back, see answerLate.
@@ -185,7 +228,7 @@ func (s *saboteur) hitRedis(ctx context.Context, f fault) error {
 		node.proxy.set(t)
 		pause(ctx, f.For)
 		node.proxy.set(trouble{})
-		return nil
+		return s.redis.whole(ctx)
 	}
 	switch f.Kind {
 	case "redis slow":
@@ -198,13 +241,28 @@ func (s *saboteur) hitRedis(ctx context.Context, f fault) error {
 		return lasting(trouble{stall: true})
 	case "redis cut":
 		node.proxy.cut()
-		return nil
+		return s.redis.whole(ctx)
 	case "redis killed":
 		return s.redis.restart(ctx, node, syscall.SIGKILL, f.For)
 	case "redis restarted":
 		return s.redis.restart(ctx, node, syscall.SIGTERM, f.For)
 	case "primary killed":
 		return s.redis.killPrimary(ctx, f.For)
+	case primaryLost:
+		return s.redis.killUnconfirmed(ctx, f.For)
+	case "redis replica frozen":
+		frozen := s.redis.replica(ctx, f.Target)
+		err := frozen.signal(syscall.SIGSTOP)
+		pause(ctx, f.For)
+		return errors.Join(err, frozen.signal(syscall.SIGCONT), s.redis.whole(ctx))
+	case "redis replica restarted":
+		node := s.redis.replica(ctx, f.Target)
+		if err := node.signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+		<-node.ended
+		pause(ctx, f.For)
+		return errors.Join(s.redis.rejoin(context.WithoutCancel(ctx), node), s.redis.whole(ctx))
 	case "failover":
 		return s.redis.failover(ctx)
 	case "slots moved":
@@ -218,6 +276,24 @@ func (s *saboteur) hitRedis(ctx context.Context, f fault) error {
 		return errors.Join(err, s.redis.all(func(n *redisNode) error { return n.direct.ConfigSet(free, "maxmemory", "0").Err() }))
 	}
 	return fmt.Errorf("%w %q", errKind, f.Kind)
+}
+
+// watchPrimary notes each change of the primary, also one that nobody asked for,
+// until ctx ends: sentinels may think it down when the machine is busy.
+func (s *saboteur) watchPrimary(ctx context.Context) {
+	// How long before it is seen a failover may have begun, and last after it.
+	const before, after = 5 * time.Second, time.Second
+	if s.redis.mode != redisSentinel {
+		return
+	}
+	for last := s.redis.primary(ctx); pause(ctx, 100*time.Millisecond); {
+		if is := s.redis.primary(ctx); is != last && ctx.Err() == nil {
+			s.mu.Lock()
+			s.failed = append(s.failed, check.Span{From: now().Add(-before), To: now().Add(after)})
+			s.mu.Unlock()
+			last = is
+		}
+	}
 }
 
 var errKind = errors.New("unknown kind of fault")

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
 	"usher/cmd/usher-bench/check"
 )
 
@@ -24,7 +26,8 @@ type fleet struct {
 	env       []string
 	client    *http.Client
 	witness   *witness
-	secrets   []string // no line of log may hold one
+	secrets   []string    // no line of log may hold one
+	troubled  func() bool // tells whether a fault is under way
 
 	mu       sync.Mutex
 	replicas []*replica // by number; nil where none was started yet
@@ -43,6 +46,8 @@ type fleetEvidence struct {
 	lost     int // "Partition lost"
 	reloaded int
 	warnings map[string]int // and errors, by message
+	calm     *hdr.Histogram // µs from a delivery to its 200
+	shaken   *hdr.Histogram // likewise, where a fault was under way
 	last     string         // line of log
 }
 
@@ -67,7 +72,10 @@ func newFleet(path, dir string, w *witness, secrets ...string) *fleet {
 	f := &fleet{
 		path: path, dir: dir, witness: w, secrets: secrets,
 		client:   &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
-		evidence: fleetEvidence{warnings: map[string]int{}},
+		troubled: func() bool { return false },
+		evidence: fleetEvidence{
+			warnings: map[string]int{}, calm: hdr.New(leastLatency, mostLatency, digits), shaken: hdr.New(leastLatency, mostLatency, digits),
+		},
 	}
 	for _, pair := range os.Environ() { //nolint:forbidigo // less what would change the settings
 		if !strings.HasPrefix(pair, "USHER_") {
@@ -177,6 +185,28 @@ func (f *fleet) reads(line string, up chan<- addresses) {
 		e.warnings[l.Message]++
 	}
 }
+
+var errNotReached = errors.New("nothing came to the place within its time")
+
+// arm kills a replica where the next event comes to a place, see its failpoints.
+func (r *replica) arm(ctx context.Context, place string) error {
+	if _, err := fmt.Fprintln(r.stdin, place); err != nil && r.running() {
+		return fmt.Errorf("%s: %w", r.name, err)
+	}
+	timeout := time.NewTimer(reachWithin)
+	defer timeout.Stop()
+	select {
+	case <-r.ended:
+		return nil
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
+	return errNotReached
+}
+
+// reachWithin is how long a place may take to be reached: every one is on the way of
+// each event, but a replica may be cut off from Redis.
+const reachWithin = 2 * time.Second
 
 // freeze stops a replica in the midst of what it does. A load balancer notices
 // after a while.
@@ -296,7 +326,7 @@ func (f *fleet) deliver(ctx context.Context, body []byte, header http.Header) (s
 		return 0, err
 	}
 	req.Header = header.Clone()
-	began := now()
+	began, troubled := now(), f.troubled()
 	res, err := f.client.Do(req)
 	took := now().Sub(began)
 	if err == nil {
@@ -306,6 +336,7 @@ func (f *fleet) deliver(ctx context.Context, body []byte, header http.Header) (s
 	} else if ctx.Err() == nil || took <= check.AckBudget {
 		return 0, err // it is not Meta that gave up
 	}
+	troubled = troubled || f.troubled()
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -314,6 +345,11 @@ func (f *fleet) deliver(ctx context.Context, body []byte, header http.Header) (s
 	case to.disturbed != disturbed: // it was not there to answer
 	case status == http.StatusOK:
 		a.OK++
+		h := f.evidence.calm
+		if troubled {
+			h = f.evidence.shaken
+		}
+		_ = h.RecordValue(min(took.Microseconds(), mostLatency)) // within its bounds
 	default: // also where Meta gave up waiting
 		a.Refused++
 		a.Slowest = max(a.Slowest, took)

@@ -15,6 +15,7 @@ import (
 type child struct {
 	name  string
 	cmd   *osexec.Cmd
+	stdin io.WriteCloser
 	ended chan struct{} // closed when the process has
 	code  int           // its exit code then; -1 when killed
 }
@@ -27,10 +28,14 @@ func start(name string, env []string, line func(string), path string, args ...st
 	outliveNobody(cmd.SysProcAttr)
 	out, in := io.Pipe()
 	cmd.Stdout, cmd.Stderr = in, in
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	c := &child{name: name, cmd: cmd, ended: make(chan struct{})}
+	c := &child{name: name, cmd: cmd, stdin: stdin, ended: make(chan struct{})}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)

@@ -48,6 +48,11 @@ func newProxy(ctx context.Context, target string) (*proxy, error) {
 
 func (p *proxy) address() string { return p.l.Addr().String() }
 
+func (p *proxy) port() int {
+	at, _ := p.l.Addr().(*net.TCPAddr) // it listens on TCP
+	return at.Port
+}
+
 func (p *proxy) accept(ctx context.Context) {
 	for {
 		client, err := p.l.Accept()

@@ -36,8 +36,8 @@ type redisRig struct {
 	dir       string
 	nodes     []*redisNode
 	sentinels []*redisNode
-	// url is what Usher is told; through the proxies, but for sentinels, whose
-	// replicas speak with their primary where Usher does.
+	// url is what Usher is told; through the proxies. Under sentinels the replicas
+	// speak with their primary through its proxy as well.
 	url string
 	// client goes the same way.
 	client redis.UniversalClient
@@ -49,7 +49,7 @@ type redisNode struct {
 
 	port   int
 	conf   string
-	proxy  *proxy        // nil under sentinels
+	proxy  *proxy        // nil for sentinels, and where nothing goes wrong
 	direct *redis.Client // past the proxy
 }
 
@@ -82,10 +82,7 @@ func (r *redisRig) startSingle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	address := n.address()
-	if n.proxy != nil {
-		address = n.proxy.address()
-	}
+	address := net.JoinHostPort("127.0.0.1", n.announced())
 	r.url = "redis://" + address + "/0"
 	r.client = redis.NewClient(&redis.Options{Addr: address, PoolSize: 8})
 	return nil
@@ -93,19 +90,19 @@ func (r *redisRig) startSingle(ctx context.Context) error {
 
 func (r *redisRig) startSentinel(ctx context.Context, confirm int) error {
 	lines := []string{fmt.Sprintf("min-replicas-to-write %d", confirm), "min-replicas-max-lag 2", "repl-diskless-sync-delay 0"}
-	primary, err := r.node(ctx, "redis 0", false, lines...)
+	primary, err := r.node(ctx, "redis 0", true, lines...)
 	if err != nil {
 		return err
 	}
-	lines = append(lines, fmt.Sprintf("replicaof 127.0.0.1 %d", primary.port))
+	lines = append(lines, "replicaof 127.0.0.1 "+primary.announced())
 	for i := range 2 {
-		if _, err := r.node(ctx, fmt.Sprintf("redis %d", i+1), false, lines...); err != nil {
+		if _, err := r.node(ctx, fmt.Sprintf("redis %d", i+1), true, lines...); err != nil {
 			return err
 		}
 	}
 	var addresses []string
 	for i := range 3 {
-		n, err := r.sentinel(ctx, fmt.Sprintf("sentinel %d", i), primary.port)
+		n, err := r.sentinel(ctx, fmt.Sprintf("sentinel %d", i), primary.announced())
 		if err != nil {
 			return err
 		}
@@ -165,9 +162,9 @@ func (r *redisRig) node(ctx context.Context, name string, proxied bool, more ...
 	return n, r.launch(ctx, n)
 }
 
-func (r *redisRig) sentinel(ctx context.Context, name string, primary int) (*redisNode, error) {
+func (r *redisRig) sentinel(ctx context.Context, name, primary string) (*redisNode, error) {
 	n, err := r.configure(ctx, name, false, []string{
-		fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d 2", redisMaster, primary),
+		fmt.Sprintf("sentinel monitor %s 127.0.0.1 %s 2", redisMaster, primary),
 		"sentinel down-after-milliseconds " + redisMaster + " 1000",
 		"sentinel failover-timeout " + redisMaster + " 4000",
 	})
@@ -193,13 +190,12 @@ func (r *redisRig) configure(ctx context.Context, name string, proxied bool, lin
 		if n.proxy, err = newProxy(ctx, n.address()); err != nil {
 			return nil, err
 		}
-		if r.mode == redisCluster { // where clients are sent to
-			_, announced, err := net.SplitHostPort(n.proxy.address())
-			if err != nil {
-				return nil, err
-			}
-			lines = append(lines, "cluster-announce-ip 127.0.0.1", "cluster-announce-port "+announced,
+		switch r.mode { // where others are sent to
+		case redisCluster:
+			lines = append(lines, "cluster-announce-ip 127.0.0.1", "cluster-announce-port "+n.announced(),
 				fmt.Sprintf("cluster-announce-bus-port %d", port+busOffset))
+		case redisSentinel:
+			lines = append(lines, "replica-announce-ip 127.0.0.1", "replica-announce-port "+n.announced())
 		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -209,6 +205,14 @@ func (r *redisRig) configure(ctx context.Context, name string, proxied bool, lin
 }
 
 func (n *redisNode) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port)) }
+
+// announced is the port at which others find the server.
+func (n *redisNode) announced() string {
+	if n.proxy != nil {
+		return strconv.Itoa(n.proxy.port())
+	}
+	return strconv.Itoa(n.port)
+}
 
 // launch starts a server, for the first time or again.
 func (r *redisRig) launch(ctx context.Context, n *redisNode, args ...string) error {
@@ -232,7 +236,7 @@ func (r *redisRig) primary(ctx context.Context) *redisNode {
 	if r.mode == redisSentinel {
 		at, err := r.sentinels[0].direct.Do(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", redisMaster).StringSlice()
 		for _, n := range r.nodes {
-			if err == nil && len(at) == 2 && at[1] == strconv.Itoa(n.port) {
+			if err == nil && len(at) == 2 && at[1] == n.announced() {
 				return n
 			}
 		}
@@ -335,6 +339,21 @@ func (r *redisRig) memory(ctx context.Context) (sum int64) {
 	return sum
 }
 
+// version returns the name and version of the servers.
+func (r *redisRig) version(ctx context.Context) string {
+	info, err := r.nodes[0].direct.Info(ctx, "server").Result()
+	if err != nil {
+		return "unknown: " + err.Error()
+	}
+	for _, name := range []string{"valkey", "redis"} { // Valkey tells a redis_version too
+		if _, rest, ok := strings.Cut(info, name+"_version:"); ok {
+			version, _, _ := strings.Cut(rest, "\r")
+			return name + " " + version
+		}
+	}
+	return "unknown"
+}
+
 // close ends all servers.
 func (r *redisRig) close() error {
 	var errs []error
@@ -392,7 +411,7 @@ func await(ctx context.Context, what string, done func() bool) error {
 
 var errTimeout = errors.New("it took too long")
 
-// killRedis is kill -9; the server comes back after a while, with its file.
+// restart ends a server by a signal; the server comes back after a while, with its file.
 func (r *redisRig) restart(ctx context.Context, n *redisNode, sig syscall.Signal, after time.Duration) error {
 	if err := n.signal(sig); err != nil {
 		return err
@@ -420,8 +439,40 @@ func (r *redisRig) killPrimary(ctx context.Context, after time.Duration) error {
 	}
 	err := await(ctx, "sentinels have a new primary", func() bool { return r.primary(ctx) != old })
 	pause(ctx, after)
-	follow := []string{"--replicaof", "127.0.0.1", strconv.Itoa(r.primary(ctx).port)}
-	return errors.Join(err, r.launch(context.WithoutCancel(ctx), old, follow...), r.whole(ctx))
+	return errors.Join(err, r.rejoin(context.WithoutCancel(ctx), old), r.whole(ctx))
+}
+
+// rejoin starts a server that has ended as a replica of the primary.
+func (r *redisRig) rejoin(ctx context.Context, n *redisNode) error {
+	return r.launch(ctx, n, "--replicaof", "127.0.0.1", r.primary(ctx).announced())
+}
+
+// replica returns one of the nodes that are not the primary.
+func (r *redisRig) replica(ctx context.Context, which int) *redisNode {
+	primary := r.primary(ctx)
+	others := slices.DeleteFunc(slices.Clone(r.nodes), func(n *redisNode) bool { return n == primary })
+	return others[which%len(others)]
+}
+
+// killUnconfirmed kills the primary while its replicas lag: what it alone has is
+// lost with it.
+func (r *redisRig) killUnconfirmed(ctx context.Context, lag time.Duration) error {
+	primary := r.primary(ctx)
+	var errs []error
+	for _, n := range r.nodes {
+		if n != primary {
+			errs = append(errs, n.signal(syscall.SIGSTOP))
+		}
+	}
+	pause(ctx, lag)
+	errs = append(errs, primary.kill())
+	for _, n := range r.nodes {
+		if n != primary {
+			errs = append(errs, n.signal(syscall.SIGCONT))
+		}
+	}
+	err := await(ctx, "sentinels have a new primary", func() bool { return r.primary(ctx) != primary })
+	return errors.Join(append(errs, err, r.rejoin(context.WithoutCancel(ctx), primary), r.whole(ctx))...)
 }
 
 // failover asks sentinels for another primary.
@@ -435,8 +486,11 @@ func (r *redisRig) failover(ctx context.Context) error {
 }
 
 // whole waits until the primary has both replicas: two losses at a time are more
-// than Usher promises to survive.
+// than Usher promises to survive. Without sentinels there is nothing to wait for.
 func (r *redisRig) whole(ctx context.Context) error {
+	if r.mode != redisSentinel {
+		return nil
+	}
 	return await(ctx, "two replicas follow", func() bool {
 		info, err := r.primary(ctx).direct.Info(ctx, "replication").Result()
 		return err == nil && strings.Contains(info, "role:master") && strings.Count(info, "state=online") == 2

@@ -85,7 +85,7 @@ Exit codes: 0 ok, 1 failed or a guarantee is broken, 2 wrong command line.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&p.usher, "usher", "", "the program under test; found beside this one or on PATH")
 	root.PersistentFlags().StringVar(&p.json, "json", "", "also write the results to a file")
-	root.AddCommand(p.chaosCommand(), p.loadCommand(), p.memoryCommand(), p.soakCommand(), p.flameCommand(), p.baselineCommand())
+	root.AddCommand(p.chaosCommand(), p.scenarioCommand(), p.loadCommand(), p.memoryCommand(), p.soakCommand(), p.flameCommand(), p.baselineCommand())
 	for _, c := range root.Commands() {
 		act := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {

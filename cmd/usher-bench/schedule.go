@@ -30,8 +30,16 @@ type kind struct {
 	most     int
 }
 
-// kinds returns the faults that a Redis of that mode can have, for leases of that
-// length: a freeze outlasts them, a pause does not.
+const (
+	// killedAt begins the kinds of fault that need a program built with failpoints.
+	killedAt = "replica killed at "
+	// primaryLost is the primary's end with what it alone has: it needs a Redis that
+	// does not wait for its replicas.
+	primaryLost = "primary killed, replicas behind"
+)
+
+// kinds returns the faults that a run with a Redis of that mode can have, for leases
+// of that length: a freeze outlasts them, a pause does not.
 func kinds(mode string, lease time.Duration) []kind {
 	ms := time.Millisecond
 	all := []kind{
@@ -52,25 +60,25 @@ func kinds(mode string, lease time.Duration) []kind {
 		{"webhooks in a burst", 2, 300 * ms, 1000 * ms, 0, 0},
 		{"redis out of memory", 2, 200 * ms, 1000 * ms, 0, 0},
 		{"redis forgets scripts", 1, 0, 0, 0, 0},
+		{"redis slow", 2, 300 * ms, 1200 * ms, 2, 40},
+		{"redis cut", 2, 0, 0, 0, 0},
+		{"redis replies swallowed", 2, 50 * ms, 300 * ms, 0, 0},
 	}
-	if mode != redisSentinel {
-		all = append(all,
-			kind{"redis slow", 2, 300 * ms, 1200 * ms, 2, 40},
-			kind{"redis cut", 2, 0, 0, 0, 0},
-			kind{"redis unreachable", 2, 200 * ms, 1200 * ms, 0, 0},
-			kind{"redis replies swallowed", 2, 50 * ms, 300 * ms, 0, 0},
-			kind{"redis stalled", 2, 200 * ms, 1500 * ms, 0, 0},
-		)
+	for _, place := range []string{"ingest.before", "ingest.mid", "ingest.after", "step.after", "commit.after", "send.after"} {
+		all = append(all, kind{killedAt + place, 1, 0, 300 * ms, 0, 0})
 	}
+	away := 1500 * ms
 	switch mode {
 	case redisSentinel:
-		all = append(all, kind{"failover", 2, 0, 0, 0, 0}, kind{"primary killed", 2, 1000 * ms, 2000 * ms, 0, 0})
+		away = 700 * ms // sentinels do not give the primary up for that
+		all = append(all, kind{"failover", 2, 0, 0, 0, 0}, kind{"primary killed", 2, 1000 * ms, 2000 * ms, 0, 0}, kind{primaryLost, 2, 300 * ms, 600 * ms, 0, 0},
+			kind{"redis replica frozen", 1, 200 * ms, away, 0, 0}, kind{"redis replica restarted", 1, 0, 300 * ms, 0, 0})
 	case redisCluster:
-		all = append(all, kind{"slots moved", 4, 0, 0, 1, 4}, kind{"redis killed", 1, 0, 300 * ms, 0, 0})
+		all = append(all, kind{"slots moved", 4, 0, 0, 1, 4}, kind{"redis killed", 1, 0, 300 * ms, 0, 0}, kind{"redis restarted", 1, 0, 300 * ms, 0, 0})
 	default:
 		all = append(all, kind{"redis killed", 2, 0, 300 * ms, 0, 0}, kind{"redis restarted", 1, 0, 300 * ms, 0, 0})
 	}
-	return all
+	return append(all, kind{"redis unreachable", 2, 200 * ms, away, 0, 0}, kind{"redis stalled", 2, 200 * ms, away, 0, 0})
 }
 
 // schedule draws n faults from a seed: the same ones for the same seed. Each kind

@@ -39,6 +39,7 @@ type stage struct {
 	witness *witness
 	times   check.Times
 	renew   time.Duration
+	durable redisstore.Durability
 
 	settings string // usher.yaml
 	servers  []*http.Server
@@ -81,11 +82,11 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	if s.redis, err = startRedis(ctx, o.redis, s.dir, fsyncs[o.durable], o.confirm); err != nil {
 		return err
 	}
-	durability := o.durable
+	s.durable = o.durable
 	if o.redis == redisSentinel && o.confirm > 0 {
-		durability = redisstore.Replicated
+		s.durable = redisstore.Replicated
 	}
-	if s.store, err = redisstore.New(s.redis.client, redisstore.Options{Durability: durability, Partitions: partitions}); err != nil {
+	if s.store, err = redisstore.New(s.redis.client, redisstore.Options{Durability: s.durable, Partitions: partitions}); err != nil {
 		return err
 	}
 	s.witness = &witness{app: appID, page: pageID, guests: map[messenger.PSID]*guest{}}
@@ -126,7 +127,7 @@ handover:
   messages: {handoff: "%s", back: "%s", disclosure: "%s"}
 bot: {script: bot.yaml}
 log: {format: json}
-`, s.redis.url, durability, max(o.confirm, 1), s.times.Lease, s.renew, s.times.Lease/20, s.times.CallTimeout, s.times.Lease/3, s.times.StopTimeout,
+`, s.redis.url, s.durable, max(o.confirm, 1), s.times.Lease, s.renew, s.times.Lease/20, s.times.CallTimeout, s.times.Lease/3, s.times.StopTimeout,
 		appID, appSecret, s.graph.address(), pageID, pageToken, o.limit, passesOn, isBack, discloses)
 	for name, text := range map[string]string{"usher.yaml": s.settings, "bot.yaml": script()} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {

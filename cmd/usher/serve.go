@@ -73,7 +73,8 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 		defer closeTracer(ctx, tracer, log)
 		told.span, inbox, traced = tracer.Span, tracer.Inbox(store), tracer.Handler
 	}
-	eng, err := newEngine(cfg, store, script, log, told, nil)
+	inbox, kept := breakable(rdb, inbox, store, &told)
+	eng, err := newEngine(cfg, kept, script, log, told, nil)
 	if err != nil {
 		return err
 	}

@@ -254,19 +254,28 @@ func (j *judge) copies(s *story, id string, f *effect) {
 		}
 		j.f.Duplicates++
 		var came time.Duration // how long ago
+		late := false
 		for _, before := range f.sends[:i] {
-			if at := s.acked(before.EchoID); !at.IsZero() && !j.forgotten(before) {
+			switch at := s.acked(before.EchoID); {
+			case at.IsZero() || j.forgotten(before):
+			case at.Before(c.At):
 				came = max(came, c.At.Sub(at))
+			default:
+				late = true
 			}
 		}
 		told := came > j.e.Times.CallTimeout
-		if came > 0 && !told {
+		switch {
+		case told:
+			j.f.Unexplained++
+		case came > 0:
 			j.f.Raced++
+		case late:
+			j.f.EchoLate++
+		default:
+			j.f.EchoLost++
 		}
 		j.g[g6].expect(!told, "%s: effect %s was sent again after its echo had come", s.Name, id)
-		if told {
-			j.f.Unexplained++
-		}
 	}
 }
 

@@ -40,7 +40,9 @@ type Figures struct {
 	RefusedSends   int `json:"refused_sends"`   // by Meta: another app had control by then
 	WrongOwner     int `json:"wrong_owner"`     // of these, those that Usher knew of
 	Duplicates     int `json:"duplicate_sends"` // second copies of a message
-	Raced          int `json:"raced"`           // of these, those under way when an echo came
+	EchoLost       int `json:"echo_lost"`       // of these, those for want of an echo: Meta told of none
+	EchoLate       int `json:"echo_late"`       // those whose echo came after the second copy had begun
+	Raced          int `json:"raced"`           // those under way when an echo came
 	Unexplained    int `json:"unexplained"`     // and those begun when it had come
 	Forgotten      int `json:"forgotten"`       // sends whose decision a failover lost
 	Dropped        int `json:"dropped"`         // decided, not sent, and reported
