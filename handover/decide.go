@@ -44,6 +44,8 @@ func customerActed(r Rules, s State, e CustomerActed, at time.Time) (State, []Ef
 		return customerMissed(r, s, e), note(NoteTooLate)
 	case isBack && byCustomer(s.Return): // tapped twice
 		return s, note(NoteOnTheWay)
+	case s.Awaiting == AwaitingOwner && e.Standby && !r.ZeroConfig && !isBack: // whoever has it by now, this was said to people
+		return customerToPeople(r, s, e, at)
 	case s.Awaiting != AwaitingNothing:
 		return s, []Effect{Defer{}}
 	case s.Phase == Solved && s.due(at):

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		built = filepath.Join(dir, "usher")
-		if out, err := osexec.Command("go", "build", "-o", built, "usher/cmd/usher").CombinedOutput(); err != nil {
+		if out, err := osexec.Command("go", "build", "-tags", "failpoints", "-o", built, "usher/cmd/usher").CombinedOutput(); err != nil {
 			panic(string(out))
 		}
 		return m.Run()

@@ -44,7 +44,7 @@ type saboteur struct {
 func newSaboteur(s *stage, replicas int) *saboteur {
 	return &saboteur{
 		stage: s, fleetSize: replicas, away: make(chan struct{}, max(replicas-1, 1)), replicas: make([]sync.Mutex, replicas),
-		metaBusy: map[string]*sync.Mutex{"graph slow": {}, "echoes lost": {}, "webhooks doubled": {}, "webhooks shuffled": {}, "webhooks in a burst": {}},
+		metaBusy: map[string]*sync.Mutex{"graph slow": {}, "echoes lost": {}, "webhooks doubled": {}, "webhooks shuffled": {}, "webhooks in a burst": {}, "webhooks to two at once": {}},
 		counts:   map[string]int{},
 	}
 }
@@ -65,7 +65,7 @@ func (s *saboteur) commit(ctx context.Context, f fault) error {
 		excuse = s.times.Lease
 	case "graph throttles", "graph fails", "graph loses answers", "graph hangs after success", "graph cut":
 		s.hitGraph(f)
-	case "graph slow", "echoes lost", "webhooks doubled", "webhooks shuffled", "webhooks in a burst":
+	case "graph slow", "echoes lost", "webhooks doubled", "webhooks shuffled", "webhooks in a burst", "webhooks to two at once":
 		s.hitMeta(ctx, f)
 	default:
 		if strings.HasPrefix(f.Kind, "replica ") {
@@ -215,6 +215,10 @@ func (s *saboteur) hitMeta(ctx context.Context, f fault) {
 		pause(ctx, f.For)
 		s.meta.Reorder(false)
 		s.witness.shuffling(false)
+	case "webhooks to two at once":
+		s.fleet.twice.Store(true)
+		pause(ctx, f.For)
+		s.fleet.twice.Store(false)
 	case "webhooks in a burst":
 		s.meta.HoldDeliveries()
 		pause(ctx, f.For)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,10 +27,14 @@ type trouble struct {
 	refuse  bool          // new connections are closed at once
 	swallow bool          // replies are lost: what was asked has happened
 	stall   bool          // nothing comes through, and nobody is told
+	apart   bool          // likewise, for replicas of Redis alone
 }
 
 // link is one connection through a proxy.
-type link struct{ client, server net.Conn }
+type link struct {
+	client, server net.Conn
+	replica        atomic.Bool // the client is a replica of Redis
+}
 
 func (l *link) close() {
 	_ = l.client.Close() // whoever was there notices
@@ -100,7 +106,10 @@ func (p *proxy) pump(l *link, to, from net.Conn, replies bool) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 && !p.carry(to, buf[:n], replies) {
+		if !replies && bytes.Contains(buf[:n], []byte("PSYNC")) {
+			l.replica.Store(true)
+		}
+		if n > 0 && !p.carry(l, to, buf[:n], replies) {
 			return
 		}
 		if err != nil {
@@ -110,9 +119,9 @@ func (p *proxy) pump(l *link, to, from net.Conn, replies bool) {
 }
 
 // carry writes a piece of data as the present trouble has it.
-func (p *proxy) carry(to net.Conn, b []byte, replies bool) bool {
+func (p *proxy) carry(l *link, to net.Conn, b []byte, replies bool) bool {
 	t, healed := p.now()
-	for t.stall {
+	for t.stall || t.apart && l.replica.Load() {
 		<-healed
 		t, healed = p.now()
 	}

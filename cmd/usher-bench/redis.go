@@ -454,25 +454,20 @@ func (r *redisRig) replica(ctx context.Context, which int) *redisNode {
 	return others[which%len(others)]
 }
 
-// killUnconfirmed kills the primary while its replicas lag: what it alone has is
-// lost with it.
+// killUnconfirmed kills the primary when its replicas have heard nothing for a while:
+// what it alone has is lost with it.
 func (r *redisRig) killUnconfirmed(ctx context.Context, lag time.Duration) error {
-	primary := r.primary(ctx)
-	var errs []error
-	for _, n := range r.nodes {
-		if n != primary {
-			errs = append(errs, n.signal(syscall.SIGSTOP))
-		}
-	}
+	old := r.primary(ctx)
+	old.proxy.set(trouble{apart: true})
 	pause(ctx, lag)
-	errs = append(errs, primary.kill())
-	for _, n := range r.nodes {
-		if n != primary {
-			errs = append(errs, n.signal(syscall.SIGCONT))
-		}
+	err := old.kill()
+	old.proxy.cut() // what is on its way does not arrive
+	old.proxy.set(trouble{})
+	if err != nil {
+		return err
 	}
-	err := await(ctx, "sentinels have a new primary", func() bool { return r.primary(ctx) != primary })
-	return errors.Join(append(errs, err, r.rejoin(context.WithoutCancel(ctx), primary), r.whole(ctx))...)
+	err = await(ctx, "sentinels have a new primary", func() bool { return r.primary(ctx) != old })
+	return errors.Join(err, r.rejoin(context.WithoutCancel(ctx), old), r.whole(ctx))
 }
 
 // failover asks sentinels for another primary.

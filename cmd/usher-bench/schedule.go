@@ -58,6 +58,7 @@ func kinds(mode string, lease time.Duration) []kind {
 		{"webhooks doubled", 2, 300 * ms, 1000 * ms, 1, 3},
 		{"webhooks shuffled", 2, 200 * ms, 800 * ms, 0, 0},
 		{"webhooks in a burst", 2, 300 * ms, 1000 * ms, 0, 0},
+		{"webhooks to two at once", 2, 300 * ms, 1000 * ms, 0, 0},
 		{"redis out of memory", 2, 200 * ms, 1000 * ms, 0, 0},
 		{"redis forgets scripts", 1, 0, 0, 0, 0},
 		{"redis slow", 2, 300 * ms, 1200 * ms, 2, 40},

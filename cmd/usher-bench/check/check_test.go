@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -273,7 +274,13 @@ func TestExcused(t *testing.T) {
 			again := t.Calls[0]
 			again.Seq, again.EchoID = 3, "echo:again"
 			t.Calls = append(t.Calls, again)
-		}, func(f check.Figures) int { return f.Duplicates }},
+		}, func(f check.Figures) int { return f.EchoLate }},
+		"sent_again_and_meta_lost_the_echo": {func(_ *check.Evidence, t *check.Thread) {
+			again := t.Calls[0]
+			again.Seq, again.At, again.EchoID = 3, at(3.5), "echo:again"
+			t.Calls = append(t.Calls, again)
+			t.Told = slices.Delete(t.Told, 1, 2)
+		}, func(f check.Figures) int { return f.EchoLost }},
 		"under_way_when_the_echo_came": {func(_ *check.Evidence, t *check.Thread) {
 			again := t.Calls[0]
 			again.Seq, again.At, again.EchoID = 4, at(3.5), "echo:again"
