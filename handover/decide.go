@@ -44,10 +44,8 @@ func customerActed(r Rules, s State, e CustomerActed, at time.Time) (State, []Ef
 		return customerMissed(r, s, e), note(NoteTooLate)
 	case isBack && byCustomer(s.Return): // tapped twice
 		return s, note(NoteOnTheWay)
-	case s.Awaiting == AwaitingOwner && e.Standby && !r.ZeroConfig && !isBack: // whoever has it by now, this was said to people
-		return customerToPeople(r, s, e, at)
 	case s.Awaiting != AwaitingNothing:
-		return s, []Effect{Defer{}}
+		return customerMeanwhile(r, s, e, at)
 	case s.Phase == Solved && s.due(at):
 		s, closed := becomeBot(s, CauseBufferOver, at)
 		s, effects := customerToBot(r, s, e, at)
@@ -65,6 +63,15 @@ func customerActed(r Rules, s State, e CustomerActed, at time.Time) (State, []Ef
 		return customerReturns(r, s, e, at)
 	}
 	return s, nil
+}
+
+// customerMeanwhile decides an act while it is not known who answers. What came on
+// standby was said to people, whoever has the thread by now.
+func customerMeanwhile(r Rules, s State, e CustomerActed, at time.Time) (State, []Effect) {
+	if _, isBack := wayBack(r, e); s.Awaiting == AwaitingOwner && e.Standby && !r.ZeroConfig && !isBack {
+		return customerToPeople(r, s, e, at)
+	}
+	return s, []Effect{Defer{}}
 }
 
 // stale tells whether e is too old to be answered.

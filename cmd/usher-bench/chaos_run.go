@@ -35,7 +35,7 @@ const atOnce = 6
 
 func (r *chaosRun) run(ctx context.Context, faults []fault) (*chaosResults, error) {
 	memory := r.redis.memory(ctx)
-	r.fleet.troubled = r.saboteur.troubled
+	r.fleet.troubled = r.troubled
 	r.began = now()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)

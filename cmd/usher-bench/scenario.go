@@ -36,7 +36,7 @@ func scenarios() map[string]scenario {
 			},
 			says: func(r *chaosResults) (string, error) {
 				return fmt.Sprintf("%d ends by SIGTERM, the slowest in %.1f s; of %d acknowledged events %d were lost, %d messages were sent twice",
-					r.Stops, r.SlowestStop, r.Figures.Acknowledged, r.Figures.Lost, r.Figures.Duplicates), r.held(r.Stops > 2*r.Replicas-1)
+					r.Stops, r.SlowestStop, r.Figures.Acknowledged, r.Figures.Lost, r.Figures.Duplicates), r.held(r.Stops >= 2*r.Replicas)
 			},
 		},
 		"outage": {

@@ -135,7 +135,7 @@ type breakableConn struct {
 func (c breakableConn) Write(b []byte) (int, error) {
 	if stream := []byte(":in\r\n"); c.f.is(ingestMid) && bytes.Count(b, stream) > 1 {
 		_, _ = c.Conn.Write(b[:bytes.LastIndex(b, stream)]) // nobody is left to be told
-		time.Sleep(10 * time.Millisecond)                   //nolint:forbidigo // Redis reads it
+		time.Sleep(10 * time.Millisecond)                   // Redis reads it
 		c.f.at(ingestMid)
 	}
 	return c.Conn.Write(b)
