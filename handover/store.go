@@ -59,6 +59,8 @@ type Batch struct {
 	Due     []string  // threads whose timer is due, most overdue first
 	NextDue time.Time // the earliest timer that is not due; zero when there is none
 	Now     time.Time // the store's clock
+	Token   string    // of the lease; "" for none
+	Seq     int64     // of the last commit
 }
 
 // Pending is an effect in the outbox.

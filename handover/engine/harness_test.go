@@ -241,6 +241,12 @@ func (w *world) options() engine.Options {
 // start runs a replica and returns what stops it.
 func (w *world) start(change ...func(*engine.Options)) (stop func()) {
 	w.t.Helper()
+	return w.run(w.engine(change...))
+}
+
+// engine returns a replica that does not run yet.
+func (w *world) engine(change ...func(*engine.Options)) *engine.Engine {
+	w.t.Helper()
 	o := w.options()
 	for _, c := range change {
 		c(&o)
@@ -249,7 +255,7 @@ func (w *world) start(change ...func(*engine.Options)) (stop func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return w.run(e)
+	return e
 }
 
 // run runs an engine and returns what stops it.

@@ -273,6 +273,12 @@ func (p *partition) read(ctx context.Context, limit int) (handover.Batch, error)
 	if err != nil {
 		return batch, fmt.Errorf("read partition %d: %w", p.n, err)
 	}
+	switch { // who has nothing to commit learns it here
+	case batch.Token != p.identity.Token:
+		return batch, fmt.Errorf("read partition %d: %w", p.n, handover.ErrLeaseLost)
+	case batch.Seq != p.lease.Seq:
+		return batch, fmt.Errorf("read partition %d: %w", p.n, handover.ErrStale)
+	}
 	p.setClock(batch.Now, sent)
 	p.nextDue = batch.NextDue
 	return batch, nil

@@ -18,9 +18,9 @@ var readSource string
 var readScript = redis.NewScript(readSource)
 
 // Read returns up to limit entries of partition p after cursor ("" = from the
-// start), up to limit threads whose timer is due, the next timer, and the clock
-// of Redis, in one round trip. A limit of 0 asks for the clock and the next timer
-// alone. An entry's At is the time in its id.
+// start), up to limit threads whose timer is due, the next timer, the clock of
+// Redis, and whose the partition is at which step, in one round trip. A limit of 0 asks for no entries and no due
+// timers. An entry's At is the time in its id.
 func (s *Store) Read(ctx context.Context, p int, cursor string, limit int) (handover.Batch, error) {
 	batch, err := s.read(ctx, &s.partitions[p], cursor, limit)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s *Store) read(ctx context.Context, part *partition, cursor string, limit 
 			return handover.Batch{}, err
 		}
 	}
-	reply, err := s.script(ctx, readScript, []string{part.in, part.timers}, from, max(limit, 0)).Slice()
+	reply, err := s.script(ctx, readScript, []string{part.in, part.timers, part.meta}, from, max(limit, 0)).Slice()
 	if err != nil {
 		return handover.Batch{}, err
 	}
@@ -46,18 +46,24 @@ func (s *Store) read(ctx context.Context, part *partition, cursor string, limit 
 
 // unpackBatch reads what read.lua returns.
 func unpackBatch(reply []any) (batch handover.Batch, err error) {
-	if len(reply) != 4 {
+	if len(reply) != 6 {
 		return batch, fmt.Errorf("%w: %v", errReply, reply)
 	}
 	now, isText := reply[0].(string)
 	entries, haveEntries := reply[1].([]any)
 	due, haveDue := reply[2].([]any)
 	next, haveNext := reply[3].([]any)
-	if !isText || !haveEntries || !haveDue || !haveNext {
+	token, haveToken := reply[4].(string)
+	seq, haveSeq := reply[5].(string)
+	if !isText || !haveEntries || !haveDue || !haveNext || !haveToken || !haveSeq {
 		return batch, fmt.Errorf("%w: %v", errReply, reply)
 	}
 	if batch.Now, err = unixMilli(now); err != nil {
 		return batch, err
+	}
+	batch.Token = token
+	if batch.Seq, err = strconv.ParseInt(seq, 10, 64); err != nil {
+		return batch, fmt.Errorf("%w: seq %q", errReply, seq)
 	}
 	batch.Entries = make([]handover.Entry, len(entries))
 	for i, e := range entries {

@@ -53,6 +53,24 @@ func oneOfManyAcquires(t *testing.T, b *bench) {
 	wantEqual(t, "owners", owners.Load(), int32(1))
 }
 
+func readingTellsOwnerAndStep(t *testing.T, b *bench) {
+	is := func(token string, seq int64) {
+		t.Helper()
+		batch := b.read(t, 2, "", 0)
+		wantEqual(t, "token", batch.Token, token)
+		wantEqual(t, "seq", batch.Seq, seq)
+	}
+	is("", 0)
+	lease := b.acquire(t, 2, "first")
+	is("first", 0)
+	b.append(t, threadIn(2, 0), "a")
+	is("first", 0)
+	b.consume(t, &lease)
+	is("first", 1)
+	must(t, b.Release(t.Context(), lease, true))
+	is("", 1)
+}
+
 func anAcquisitionMayBeRepeated(t *testing.T, b *bench) {
 	before := b.acquire(t, 8, "before")
 	must(t, b.Release(t.Context(), before, true))

@@ -88,6 +88,7 @@ func Run(t *testing.T, open func(t *testing.T) (Store, Clock)) {
 		"ones_own_new_entries_are_announced":       newEntriesOfOnesOwnAreAnnounced,
 		"one_owner_at_a_time":                      oneOwnerAtATime,
 		"one_of_many_acquires":                     oneOfManyAcquires,
+		"reading_tells_owner_and_step":             readingTellsOwnerAndStep,
 		"an_acquisition_may_be_repeated":           anAcquisitionMayBeRepeated,
 		"renewal_keeps_a_lease":                    renewalKeepsALease,
 		"renewal_tells_what_is_lost":               renewalTellsWhatIsLost,
