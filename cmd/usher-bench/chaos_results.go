@@ -40,7 +40,7 @@ type chaosResults struct {
 	Takeover       latency        `json:"takeover_ms"`
 	Stops          int            `json:"stops"` // by SIGTERM
 	SlowestStop    float64        `json:"slowest_stop_seconds"`
-	Probes         int            `json:"probes"`        // commits with an outdated token
+	Probes         int            `json:"probes"` // commits with an outdated token
 	Opened         int            `json:"probes_accepted"`
 	Reloaded       int            `json:"reloaded"`      // partitions found at another step
 	MemoryBefore   int64          `json:"memory_before"` // of Redis, in bytes

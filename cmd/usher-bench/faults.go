@@ -250,10 +250,28 @@ func (s *saboteur) hitRedis(ctx context.Context, f fault) error {
 		return s.redis.restart(ctx, node, syscall.SIGKILL, f.For)
 	case "redis restarted":
 		return s.redis.restart(ctx, node, syscall.SIGTERM, f.For)
+	case "slots moved":
+		return s.redis.moveSlots(ctx, f.Target, f.Size)
+	case "redis forgets scripts":
+		return s.redis.all(func(n *redisNode) error { return n.direct.ScriptFlush(ctx).Err() })
+	case "redis out of memory":
+		err := s.redis.all(func(n *redisNode) error { return n.direct.ConfigSet(ctx, "maxmemory", "1mb").Err() })
+		pause(ctx, f.For)
+		free := context.WithoutCancel(ctx)
+		return errors.Join(err, s.redis.all(func(n *redisNode) error { return n.direct.ConfigSet(free, "maxmemory", "0").Err() }))
+	}
+	return s.hitReplicated(ctx, f)
+}
+
+// hitReplicated hits a primary with replicas.
+func (s *saboteur) hitReplicated(ctx context.Context, f fault) error {
+	switch f.Kind {
 	case "primary killed":
 		return s.redis.killPrimary(ctx, f.For)
 	case primaryLost:
 		return s.redis.killUnconfirmed(ctx, f.For)
+	case "failover":
+		return s.redis.failover(ctx)
 	case "redis replica frozen":
 		frozen := s.redis.replica(ctx, f.Target)
 		err := frozen.signal(syscall.SIGSTOP)
@@ -267,17 +285,6 @@ func (s *saboteur) hitRedis(ctx context.Context, f fault) error {
 		<-node.ended
 		pause(ctx, f.For)
 		return errors.Join(s.redis.rejoin(context.WithoutCancel(ctx), node), s.redis.whole(ctx))
-	case "failover":
-		return s.redis.failover(ctx)
-	case "slots moved":
-		return s.redis.moveSlots(ctx, f.Target, f.Size)
-	case "redis forgets scripts":
-		return s.redis.all(func(n *redisNode) error { return n.direct.ScriptFlush(ctx).Err() })
-	case "redis out of memory":
-		err := s.redis.all(func(n *redisNode) error { return n.direct.ConfigSet(ctx, "maxmemory", "1mb").Err() })
-		pause(ctx, f.For)
-		free := context.WithoutCancel(ctx)
-		return errors.Join(err, s.redis.all(func(n *redisNode) error { return n.direct.ConfigSet(free, "maxmemory", "0").Err() }))
 	}
 	return fmt.Errorf("%w %q", errKind, f.Kind)
 }

@@ -355,24 +355,30 @@ func (f *fleet) deliver(ctx context.Context, body []byte, header http.Header) (s
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a := &f.evidence.answers
-	switch {
-	case to.disturbed != disturbed: // it was not there to answer
-	case status == http.StatusOK:
-		a.OK++
-		h := f.evidence.calm
-		if troubled {
-			h = f.evidence.shaken
-		}
-		_ = h.RecordValue(min(took.Microseconds(), mostLatency)) // within its bounds
-	default: // also where Meta gave up waiting
+	if to.disturbed == disturbed { // else it was not there to answer
+		f.evidence.answered(status, took, troubled)
+	}
+	return status, err
+}
+
+// answered notes how a delivery was answered; no status is where Meta gave up
+// waiting.
+func (e *fleetEvidence) answered(status int, took time.Duration, troubled bool) {
+	a := &e.answers
+	if status != http.StatusOK {
 		a.Refused++
 		a.Slowest = max(a.Slowest, took)
 		if took > check.AckBudget {
 			a.Late++
 		}
+		return
 	}
-	return status, err
+	a.OK++
+	h := e.calm
+	if troubled {
+		h = e.shaken
+	}
+	_ = h.RecordValue(min(took.Microseconds(), mostLatency)) // within its bounds
 }
 
 func (f *fleet) lastLine() string {

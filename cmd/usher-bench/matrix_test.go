@@ -12,31 +12,31 @@ var situations = []situation{
 	// A replica.
 	{
 		"a replica is killed after it has read a delivery, before all of it is stored", "no 200; Meta repeats it; what was stored is known",
-		[]string{"chaos replica killed", "handover/redisstore TestConformance/duplicates_are_stored_once"},
+		[]string{"chaos replica killed at ingest.before", "chaos replica killed at ingest.mid", "handover/redisstore TestConformance/duplicates_are_stored_once"},
 	},
 	{
 		"killed after storing, before the 200", "Meta repeats it, and nothing comes of that",
-		[]string{"chaos replica killed", "chaos webhooks doubled"},
+		[]string{"chaos replica killed at ingest.after", "chaos webhooks doubled"},
 	},
 	{
 		"killed after reading from the stream, before the commit", "the next owner decides it, once",
-		[]string{"cmd/usher TestKilledBetweenStoringAndAnswering", "chaos replica killed"},
+		[]string{"cmd/usher TestKilledBetweenStoringAndAnswering", "chaos replica killed at step.after"},
 	},
 	{
 		"killed after the commit, before the call", "the next owner waits for an echo, then calls",
-		[]string{"handover/engine TestKilledBetweenDecidingAndSending", "cmd/usher TestKilledBetweenDecidingAndSending"},
+		[]string{"handover/engine TestKilledBetweenDecidingAndSending", "cmd/usher TestKilledBetweenDecidingAndSending", "chaos replica killed at commit.after"},
 	},
 	{
 		"killed while a call is under way", "the echo settles it; without one a second copy is sent, and counted",
-		[]string{"cmd/usher TestKilledWhileASendIsInFlight", "cmd/usher TestKilledDuringSayAndPass", "chaos echoes lost"},
+		[]string{"cmd/usher TestKilledWhileASendIsInFlight", "cmd/usher TestKilledDuringSayAndPass", "chaos replica killed", "chaos echoes lost"},
 	},
 	{
 		"killed after Meta's answer, before its commit", "the echo settles it",
-		[]string{"handover/engine TestKilledAfterSendingIsSettledByTheEcho", "handover/engine TestDoubtOutlivesACleanStop"},
+		[]string{"handover/engine TestKilledAfterSendingIsSettledByTheEcho", "handover/engine TestDoubtOutlivesACleanStop", "chaos replica killed at send.after"},
 	},
 	{
 		"frozen for longer than its leases, and woken while another has its partitions", "its commits are refused, and it begins no call",
-		[]string{"handover/redisstore TestConformance/a_zombie_is_refused_and_writes_nothing", "handover/engine TestOwnerWithoutTrustBeginsNoCall", "cmd/usher TestReplicaKilledAndReplicaFrozen", "chaos replica frozen"},
+		[]string{"handover/redisstore TestConformance/a_zombie_is_refused_and_writes_nothing", "handover/engine TestOwnerWithoutTrustBeginsNoCall", "messenger/graph TestNothingIsSentPastItsTime", "cmd/usher TestReplicaKilledAndReplicaFrozen", "chaos replica frozen"},
 	},
 	{
 		"two processes want the same partition (they have no names that could be the same)", "one has it",
@@ -52,7 +52,7 @@ var situations = []situation{
 	},
 	{
 		"SIGTERM under load, one replica after the other", "nothing lost, nothing twice, nobody waits for a lease",
-		[]string{"cmd/usher TestSIGTERMUnderLoad", "cmd/usher TestRollingRestart", "chaos replica stopped", "chaos rolling restart"},
+		[]string{"cmd/usher TestSIGTERMUnderLoad", "cmd/usher TestRollingRestart", "cmd/usher-bench TestScenarios", "chaos replica stopped", "chaos rolling restart"},
 	},
 	{
 		"started with a wrong setting", "exit 2, with its line; nothing is started",
@@ -70,7 +70,7 @@ var situations = []situation{
 	},
 	{
 		"Redis is restarted, or killed", "503 meanwhile; nothing lost",
-		[]string{"chaos redis restarted", "chaos redis killed", "cmd/usher TestServeWaitsForARedisThatLoads"},
+		[]string{"chaos redis restarted", "chaos redis killed", "cmd/usher-bench TestScenarios", "cmd/usher TestServeWaitsForARedisThatLoads"},
 	},
 	{
 		"Redis is down for long", "503 and not ready, with the reason; alerts",
@@ -90,11 +90,15 @@ var situations = []situation{
 	},
 	{
 		"a failover forgets what an owner has committed", "the owner loads anew and decides again; what was echoed is not sent again",
-		[]string{"handover/engine TestStaleStoreIsReadAnew", "handover/engine TestEffectKnownByItsEchoIsNotSentAgain", "chaos primary killed"},
+		[]string{"handover/engine TestStaleStoreIsReadAnew", "handover/engine TestStaleStoreIsNoticedAtRest", "handover/engine TestEffectKnownByItsEchoIsNotSentAgain", "chaos primary killed"},
 	},
 	{
 		"too few replicas confirm, with `durability: replicated`", "503",
-		[]string{"handover/redisstore TestReplicated"},
+		[]string{"handover/redisstore TestReplicated", "chaos redis replica frozen", "chaos redis replica restarted"},
+	},
+	{
+		"the primary dies with what its replicas do not have", "nothing is lost with `durability: replicated`; without it what was acknowledged last is",
+		[]string{"cmd/usher-bench TestScenarios", "chaos primary killed, replicas behind"},
 	},
 	{
 		"slots move in a cluster", "what is refused meanwhile is tried again",
@@ -158,7 +162,7 @@ var situations = []situation{
 	// What Meta delivers.
 	{
 		"a delivery comes several times, also to two replicas at once", "decided once",
-		[]string{"handover/engine TestRedeliveryToTwoReplicasIsAnsweredOnce", "cmd/usher TestSituations/the_same_mid_to_two_replicas_at_once", "chaos webhooks doubled"},
+		[]string{"handover/engine TestRedeliveryToTwoReplicasIsAnsweredOnce", "cmd/usher TestSituations/the_same_mid_to_two_replicas_at_once", "chaos webhooks doubled", "chaos webhooks to two at once"},
 	},
 	{
 		"nothing could be stored for an hour, and Meta has unsubscribed the app", "subscribed again; what was missed is read from the conversations, each event once",
