@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -113,6 +115,7 @@ type measured struct {
 	// What an event costs, and what there is at the end.
 	ServerCPU float64 `json:"server_cpu_us_per_event"`
 	RedisCPU  float64 `json:"redis_cpu_us_per_event"`
+	Trips     float64 `json:"redis_round_trips_per_event,omitempty"` // of Usher
 	ServerMB  float64 `json:"server_resident_mb"`
 	RedisMB   float64 `json:"redis_used_mb"`
 }
@@ -301,11 +304,18 @@ func (b *bench) closed(ctx context.Context, name string, batch int, server []int
 func (b *bench) measure(ctx context.Context, name string, batch int, asked float64, server []int, do func()) (measured, error) {
 	b.d.batch = batch
 	b.d.reset()
+	ours := len(server) > 0 && strings.HasPrefix(name, "usher")
+	var tripsBefore, tripsAfter float64
+	var err error
+	if ours {
+		if tripsBefore, err = b.trips(ctx); err != nil {
+			return measured{}, err
+		}
+	}
 	serverBefore, redisBefore := usageOf(server...), b.redisUsage()
 	do()
 	sent := now()
 	missing := 0
-	var err error
 	if name != baselineEcho && name != baselineRedis { // they send none
 		missing, err = b.d.answered(ctx)
 	}
@@ -313,6 +323,11 @@ func (b *bench) measure(ctx context.Context, name string, batch int, asked float
 		return measured{}, err
 	}
 	after, redisAfter := usageOf(server...), b.redisUsage()
+	if ours {
+		if tripsAfter, err = b.trips(ctx); err != nil {
+			return measured{}, err
+		}
+	}
 	b.d.mu.Lock()
 	defer b.d.mu.Unlock()
 	t := b.d.tally
@@ -321,7 +336,7 @@ func (b *bench) measure(ctx context.Context, name string, batch int, asked float
 		Case: name, Batch: batch, Asked: asked, Acked: float64(t.acked) / sent.Sub(t.began).Seconds(),
 		Ack: latencyOf(t.ack), Reply: latencyOf(t.reply), Failed: t.failed, Missing: missing, Strays: t.strays,
 		ServerCPU: float64((after.cpu - serverBefore.cpu).Microseconds()) / events, RedisCPU: float64((redisAfter.cpu - redisBefore.cpu).Microseconds()) / events,
-		ServerMB: float64(after.resident) / 1e6,
+		ServerMB: float64(after.resident) / 1e6, Trips: (tripsAfter - tripsBefore) / events,
 	}
 	if t.replied > 0 {
 		row.Replied = float64(t.replied) / max(t.lastReply.Sub(t.began), sent.Sub(t.began)).Seconds()
@@ -332,6 +347,29 @@ func (b *bench) measure(ctx context.Context, name string, batch int, asked float
 	b.rows = append(b.rows, row)
 	fmt.Fprintf(b.p.stderr, "%s, batches of %d: %.0f acknowledged a second, %.0f replies a second\n", name, batch, row.Acked, row.Replied)
 	return row, nil
+}
+
+// trips asks the replicas how often they took a connection to Redis, which is how many
+// round trips they made.
+func (b *bench) trips(ctx context.Context) (n float64, err error) {
+	for i := range b.d.urls {
+		text, err := ask(ctx, b.d.client, b.fleet.replica(i).private+"/metrics")
+		if err != nil {
+			return 0, err
+		}
+		for line := range strings.Lines(string(text)) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if name != "usher_redis_pool_hits_total" && name != "usher_redis_pool_misses_total" {
+				continue
+			}
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				return 0, fmt.Errorf("%s: %w", name, err)
+			}
+			n += v
+		}
+	}
+	return n, nil
 }
 
 func (b *bench) redisUsage() usage {
@@ -385,10 +423,10 @@ func (b *bench) measureRedis(ctx context.Context) error {
 func (b *bench) write() error {
 	t := tabwriter.NewWriter(b.p.stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format, args...) } // Flush reports it
-	say("\tbatch\tasked/s\tacked/s\treplies/s\tack p50\tp99\tmax ms\treply p50\tp99\tmax ms\tCPU µs\tRedis µs\tRSS MB\tRedis MB\tfailed\tmissing\t\n")
+	say("\tbatch\tasked/s\tacked/s\treplies/s\tack p50\tp99\tmax ms\treply p50\tp99\tmax ms\tCPU µs\tRedis µs\ttrips\tRSS MB\tRedis MB\tfailed\tmissing\t\n")
 	for _, m := range b.rows {
-		say("%s\t%d\t%.0f\t%.0f\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t%d\t%d\t\n", m.Case, m.Batch, m.Asked, m.Acked, m.Replied,
-			m.Ack.P50, m.Ack.P99, m.Ack.Max, m.Reply.P50, m.Reply.P99, m.Reply.Max, m.ServerCPU, m.RedisCPU, m.ServerMB, m.RedisMB, m.Failed, m.Missing)
+		say("%s\t%d\t%.0f\t%.0f\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%d\t%d\t\n", m.Case, m.Batch, m.Asked, m.Acked, m.Replied,
+			m.Ack.P50, m.Ack.P99, m.Ack.Max, m.Reply.P50, m.Reply.P99, m.Reply.Max, m.ServerCPU, m.RedisCPU, m.Trips, m.ServerMB, m.RedisMB, m.Failed, m.Missing)
 	}
 	if err := t.Flush(); err != nil {
 		return err

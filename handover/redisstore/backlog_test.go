@@ -67,7 +67,18 @@ func TestPool(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if p := s.Pool(); p.Connections < 1 || p.Hits+p.Misses < 3 || p.Idle > p.Connections {
-		t.Errorf("Pool() = %+v after three calls", p)
+	before := s.Pool()
+	if before.Connections < 1 || before.Hits+before.Misses < 3 || before.Idle > before.Connections {
+		t.Errorf("Pool() = %+v after three calls", before)
+	}
+	for range 3 {
+		pipe := rdb.Pipeline()
+		pipe.Ping(t.Context())
+		if _, err := pipe.Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := s.Pool(); p.Hits+p.Misses != before.Hits+before.Misses+3 || p.Connections != before.Connections+1 || p.Idle != before.Idle+1 {
+		t.Errorf("Pool() = %+v after three pipelines more than %+v", p, before)
 	}
 }

@@ -319,11 +319,17 @@ func (s *Store) Oldest(ctx context.Context) (time.Duration, error) {
 // Pool tells how it stands with the connections to Redis, and what was counted
 // since the start.
 func (s *Store) Pool() Pool {
-	p := s.rdb.PoolStats()
-	return Pool{
-		Connections: int(p.TotalConns), Idle: int(p.IdleConns), Hits: int64(p.Hits), Misses: int64(p.Misses),
-		Timeouts: int64(p.Timeouts), Stale: int64(p.StaleConns),
+	stats := s.rdb.PoolStats()
+	p := Pool{
+		Connections: int(stats.TotalConns), Idle: int(stats.IdleConns), Hits: int64(stats.Hits), Misses: int64(stats.Misses),
+		Timeouts: int64(stats.Timeouts), Stale: int64(stats.StaleConns),
 	}
+	if more := stats.PipelineStats; more != nil { // pipelines, as nearly all is, have connections of their own
+		p.Connections, p.Idle = p.Connections+int(more.TotalConns), p.Idle+int(more.IdleConns)
+		p.Hits, p.Misses = p.Hits+int64(more.Hits), p.Misses+int64(more.Misses)
+		p.Timeouts, p.Stale = p.Timeouts+int64(more.Timeouts), p.Stale+int64(more.StaleConns)
+	}
+	return p
 }
 
 // Pool are figures of the connections to Redis.
