@@ -21,10 +21,11 @@ demo: ## the page to play customer and agent on; no Facebook account, no Redis
 	$(GO) run ./cmd/usher demo
 
 .PHONY: test
-test: redis chromium node ## every test, race detector on, on miniredis and on a real redis-server
+test: redis chromium node ## every test, race detector on; then Usher without each of its mechanisms
 	$(GO) mod verify
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on -timeout 10m ./...
+	USHER_TEST_FULL=1 $(GO) test -timeout 10m -run '^TestMutants$$' ./cmd/usher-bench
 
 .PHONY: redis
 redis: # a redis-server on PATH, for the tests that want a real one

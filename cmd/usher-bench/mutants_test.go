@@ -155,7 +155,7 @@ func buildMutants(t *testing.T) string {
 const tries = 3
 
 // Every guarantee breaks without its mechanism, and holds with it in the same run.
-// Without USHER_TEST_FULL=1, or `make mutants`, which takes minutes, a few are tried.
+// Without USHER_TEST_FULL=1, as `make test` ends, a few are tried: all take minutes.
 func TestMutants(t *testing.T) {
 	t.Parallel()
 	if built == "" {
