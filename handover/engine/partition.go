@@ -216,6 +216,12 @@ func (p *partition) doubtful() bool {
 
 // land waits for the calls in flight; what they did is settled by asking Meta.
 func (p *partition) land(ctx context.Context) {
+	for _, r := range p.landed {
+		if !r.known {
+			p.inFlight--
+		}
+	}
+	p.landed = nil
 	for p.inFlight > 0 {
 		select {
 		case <-p.results:
