@@ -318,6 +318,14 @@ func TestExcused(t *testing.T) {
 			t.Told[1].Acked = at(3)
 			t.Calls = append(t.Calls, lost, again)
 		}, func(f check.Figures) int { return f.Forgotten }},
+		"taken_back_at_the_limit_before_it_was_told_of_the_agent": {func(_ *check.Evidence, t *check.Thread) {
+			t.Told[5].Acked = at(38.5) // the agent's words
+			t.History[5], t.History[6] = t.History[6], t.History[5]
+			t.History[5].At, t.History[6].At = at(34), at(38.25)
+			t.Told[5].At = at(33)
+			t.Told = append(t.Told, wants(told(39, "message:q3", check.Customer), check.Answer, "a3."))
+			t.History = append(t.History, engine.Line{At: at(39), What: "message", ID: "message:q3", Notes: []string{"silent"}})
+		}, func(f check.Figures) int { return f.UnclearWants }},
 		"history_cut": {func(_ *check.Evidence, t *check.Thread) {
 			t.History, t.Cut = t.History[3:], true
 		}, func(f check.Figures) int { return f.CutHistories }},

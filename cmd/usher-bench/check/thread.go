@@ -41,6 +41,9 @@ func (j *judge) thread(t *Thread) {
 		return
 	}
 	s := read(t)
+	if from := s.tookUnaware(j.e.Times.CallTimeout); !from.IsZero() {
+		s.doubt(from)
+	}
 	j.accepted(s)
 	j.ordered(s)
 	j.together(s)
@@ -82,6 +85,36 @@ func read(t *Thread) *story {
 		}
 	}
 	return s
+}
+
+// tookUnaware returns when an agent acted of whom Usher was told only after it had
+// taken the thread back at its limit: from then on who has it is a matter of which
+// came first. It is zero where that was not so.
+func (s *story) tookUnaware(call time.Duration) (from time.Time) {
+	for _, l := range s.History {
+		if l.What != "timer" || !slices.Contains(l.Effects, "take") {
+			continue
+		}
+		for _, t := range s.Told {
+			unaware := (t.By == Agent || t.By == Meta) && t.At.Before(l.At.Add(call)) && t.Acked.After(l.At)
+			if unaware && (from.IsZero() || t.At.Before(from)) {
+				from = t.At
+			}
+		}
+	}
+	return from
+}
+
+// doubt lets anything come of what was said from a time on.
+func (s *story) doubt(from time.Time) {
+	t := *s.Thread
+	t.Told = slices.Clone(t.Told)
+	for i := range t.Told {
+		if !t.Told[i].At.Before(from) {
+			t.Told[i].Want = Anything
+		}
+	}
+	s.Thread = &t
 }
 
 // final tells whether a call is not made again.
