@@ -176,7 +176,9 @@ for i = 1, thread_count do
     if kept > tonumber(ARGV[8]) then
       redis.call('LTRIM', history, '-' .. ARGV[8], -1)
     end
-    redis.call('PEXPIRE', history, ARGV[7])
+    if store == '1' or kept == lines then -- what is told alone is of a call, moments after what led to it
+      redis.call('PEXPIRE', history, ARGV[7])
+    end
     at_arg = at_arg + lines
   end
 end
