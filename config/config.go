@@ -129,7 +129,7 @@ type Outbox struct {
 	// EchoGrace is how long the echo of a send of unknown outcome is waited for.
 	EchoGrace time.Duration `yaml:"echo_grace" default:"5s" validate:"within=10ms~5m"`
 	// Parallel bounds the calls in flight for a Page.
-	Parallel int `yaml:"parallel" default:"256" validate:"within=1~4096"`
+	Parallel int `yaml:"parallel" default:"1024" validate:"within=1~4096"`
 	// Attempts is how often a call is tried before it is given up. Where Graph is
 	// down, or takes no calls, nothing is tried.
 	Attempts int `yaml:"attempts" default:"6" validate:"within=1~20"`

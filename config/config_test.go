@@ -84,7 +84,7 @@ func TestDefaults(t *testing.T) {
 			Server: config.Server{Kind: config.Single, Addresses: []string{"localhost:6379"}},
 		},
 		Partitions: config.Partitions{Count: 64, Lease: 20 * time.Second, Renew: 5 * time.Second, Margin: 2 * time.Second},
-		Outbox:     config.Outbox{CallTimeout: 8 * time.Second, EchoGrace: 5 * time.Second, Parallel: 256, Attempts: 6, SendRate: 80, AnswerWithin: 5 * time.Minute},
+		Outbox:     config.Outbox{CallTimeout: 8 * time.Second, EchoGrace: 5 * time.Second, Parallel: 1024, Attempts: 6, SendRate: 80, AnswerWithin: 5 * time.Minute},
 		Messenger: config.Messenger{
 			AppID: "1111", AppSecret: []config.Secret{"app-canary"}, VerifyToken: "verify-canary",
 			GraphURL: "https://graph.facebook.com", GraphVersion: "v26.0", Routing: "default_app",

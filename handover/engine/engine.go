@@ -81,7 +81,7 @@ type Options struct {
 	// EchoGrace is how long the echo of a send of unknown outcome is waited for.
 	// Defaults to 5 s.
 	EchoGrace time.Duration
-	// Parallel bounds the calls in flight for each Page. Defaults to 256.
+	// Parallel bounds the calls in flight for each Page. Defaults to 1024.
 	Parallel int
 	// SendRate is how many messages a second this process sends for each Page, with
 	// a second's worth at once after a quiet time. Meta refuses more than 300 for
@@ -164,7 +164,7 @@ func New(o Options) (*Engine, error) {
 	o.Margin = cmp.Or(o.Margin, 2*time.Second)
 	o.CallTimeout = cmp.Or(o.CallTimeout, 8*time.Second)
 	o.EchoGrace = cmp.Or(o.EchoGrace, 5*time.Second)
-	o.Parallel = cmp.Or(o.Parallel, 256)
+	o.Parallel = cmp.Or(o.Parallel, 1024)
 	o.SendRate = cmp.Or(o.SendRate, 80)
 	o.AnswerWithin = cmp.Or(o.AnswerWithin, 5*time.Minute)
 	o.Attempts = cmp.Or(o.Attempts, 6)

@@ -20,7 +20,7 @@ import (
 const (
 	dialTimeout = 5 * time.Second  // of a connection, TLS included
 	idleTimeout = 50 * time.Second // less than a minute, after which many load balancers hang up
-	maxIdle     = 256              // connections to a host
+	maxIdle     = 1024             // connections to a host
 	maxHeader   = 64 << 10         // bytes
 	connBuffer  = 4 << 10          // likewise
 )
