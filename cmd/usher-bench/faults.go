@@ -169,7 +169,9 @@ func (s *saboteur) hitGraph(f fault) {
 	wrong := simulator.Failure{For: f.For, Chance: float64(f.Size) / 100}
 	switch f.Kind {
 	case "graph throttles":
-		wrong.Code, wrong.Header = 613, http.Header{"Retry-After": {"1"}}
+		// Meta tells a spent allowance in minutes, and Usher believes it: half a run
+		// would be one pause. Here it tells that nothing is spent.
+		wrong.Code, wrong.Header = 613, http.Header{"Retry-After": {"1"}, "X-Business-Use-Case-Usage": {"{}"}, "X-App-Usage": {"{}"}}
 	case "graph fails":
 		wrong.Status, wrong.Code = http.StatusInternalServerError, 2
 	case "graph loses answers":
