@@ -88,11 +88,13 @@ func read(t *Thread) *story {
 }
 
 // tookUnaware returns when an agent acted of whom Usher was told only after it had
-// taken the thread back at its limit: from then on who has it is a matter of which
-// came first. It is zero where that was not so.
+// taken the thread back, at its limit or, once more, after a crash within the call:
+// from then on who has it is a matter of which came first. It is zero where that was
+// not so.
 func (s *story) tookUnaware(call time.Duration) (from time.Time) {
 	for _, l := range s.History {
-		if l.What != "timer" || !slices.Contains(l.Effects, "take") {
+		limit := l.What == "timer" && slices.Contains(l.Effects, "take")
+		if took := l.Call == "take" && l.Outcome == "ok"; !limit && !took {
 			continue
 		}
 		for _, t := range s.Told {
