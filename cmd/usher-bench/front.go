@@ -390,9 +390,10 @@ func (f *fleet) lastLine() string {
 // close ends all replicas.
 func (f *fleet) close() error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	replicas := slices.Clone(f.replicas)
+	f.mu.Unlock() // who ends has last words, and they are noted
 	var errs []error
-	for _, r := range f.replicas {
+	for _, r := range replicas {
 		if r != nil {
 			r.lose()
 			errs = append(errs, r.kill())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type loadOptions struct {
 	steps       int
 	graphDelay  time.Duration
 	replicas    int
+	sendRate    int
 	baseline    bool
 	profiles    string // folder
 
@@ -42,7 +44,7 @@ type loadOptions struct {
 func (p *program) loadCommand() *cobra.Command {
 	o := loadOptions{
 		length: 5 * time.Second, connections: 64, threads: 1000, batches: []int{1, 10, 100}, steps: 6,
-		replicas: 1, secret: appSecret, page: string(pageID), graph: "127.0.0.1:0",
+		replicas: 1, sendRate: unboundedRate, secret: appSecret, page: string(pageID), graph: "127.0.0.1:0",
 	}
 	c := &cobra.Command{
 		Use:   "load",
@@ -72,6 +74,7 @@ verifies, appends, answers 200 and sends, without state, order or deduplication.
 	f.IntVar(&o.steps, "steps", o.steps, "how many of those by default, 0 to 20")
 	f.DurationVar(&o.graphDelay, "graph-delay", 0, "how long the Graph API takes to answer")
 	f.IntVar(&o.replicas, "replicas", o.replicas, "how many Ushers share the work")
+	f.IntVar(&o.sendRate, "send-rate", o.sendRate, "messages that each of them may send a second, 1 to 100000; Meta wants 300 at most for a Page")
 	f.BoolVar(&o.baseline, "baseline", false, "also measure the yardsticks")
 	f.StringVar(&o.profiles, "profiles", "", "also write a CPU profile of Usher for each closed loop to this folder")
 	f.StringVar(&o.url, "url", "", "webhook of a running Usher")
@@ -94,6 +97,7 @@ func (o *loadOptions) validate() error {
 	must(len(o.batches) > 0 && slices.Min(o.batches) >= 1 && slices.Max(o.batches) <= 1000, "batches", o.batches, "1 to 1000 each")
 	must(len(o.rates) == 0 || slices.Min(o.rates) >= 1, "rates", o.rates, "1 or more each")
 	must(o.replicas >= 1 && o.replicas <= 64, "replicas", o.replicas, "1 to 64")
+	must(o.sendRate >= 1 && o.sendRate <= unboundedRate, "send-rate", o.sendRate, "1 to 100000")
 	must(o.steps >= 0 && o.steps <= 20, "steps", o.steps, "0 to 20")
 	must(o.url == "" || !o.baseline, "baseline", o.baseline, "no --url: the yardsticks want the same Redis")
 	must(o.url == "" || o.profiles == "", "profiles", o.profiles, "no --url: its private listener is not known")
@@ -174,6 +178,9 @@ func (p *program) load(ctx context.Context, o loadOptions) (err error) {
 	return errors.Join(b.write(), p.writeJSON(b.rows))
 }
 
+// unboundedRate is a rate of messages that nothing here reaches.
+const unboundedRate = 100_000
+
 // startUsher starts Redis and the replicas with the settings of every day, but that Meta's rate
 // is no bound.
 func (b *bench) startUsher(ctx context.Context) error {
@@ -190,7 +197,7 @@ func (b *bench) startUsher(ctx context.Context) error {
 	settings := fmt.Sprintf(`listen: "127.0.0.1:0"
 private_listen: "127.0.0.1:0"
 redis: {url: "%s"}
-outbox: {send_rate: 100000}
+outbox: {send_rate: %d}
 messenger:
   app_id: "%s"
   app_secret: %s
@@ -199,7 +206,7 @@ messenger:
   pages: [{id: "%s", name: Harbour, access_token: %s}]
 bot: {script: bot.yaml}
 log: {format: json}
-`, b.redis.url, appID, appSecret, b.graphAt, pageID, pageToken)
+`, b.redis.url, cmp.Or(b.o.sendRate, unboundedRate), appID, appSecret, b.graphAt, pageID, pageToken)
 	for name, text := range map[string]string{"usher.yaml": settings, "bot.yaml": loadScript} {
 		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o600); err != nil {
 			return err
