@@ -214,8 +214,20 @@ func (n *redisNode) announced() string {
 	return strconv.Itoa(n.port)
 }
 
-// launch starts a server, for the first time or again.
+// launch starts a server, for the first time or again. While it was away, anybody's
+// connection may have been given its port for a moment.
 func (r *redisRig) launch(ctx context.Context, n *redisNode, args ...string) error {
+	within, cancel := context.WithTimeoutCause(ctx, startWithin, errTimeout)
+	defer cancel()
+	for {
+		err := r.launchOnce(ctx, n, args...)
+		if !errors.Is(err, errEnded) || !pause(within, 100*time.Millisecond) {
+			return err
+		}
+	}
+}
+
+func (r *redisRig) launchOnce(ctx context.Context, n *redisNode, args ...string) error {
 	var last string
 	c, err := start(n.name, os.Environ(), func(line string) { last = line }, r.path, append([]string{n.conf}, args...)...) //nolint:forbidigo // its own environment is ours
 	if err != nil {
