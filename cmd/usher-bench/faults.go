@@ -255,12 +255,12 @@ func (s *saboteur) hitRedis(ctx context.Context, f fault) error {
 	case "slots moved":
 		return s.redis.moveSlots(ctx, f.Target, f.Size)
 	case "redis forgets scripts":
-		return s.redis.all(func(n *redisNode) error { return n.direct.ScriptFlush(ctx).Err() })
+		return s.redis.all(ctx, func(n *redisNode) error { return n.direct.ScriptFlush(ctx).Err() })
 	case "redis out of memory":
-		err := s.redis.all(func(n *redisNode) error { return n.direct.ConfigSet(ctx, "maxmemory", "1mb").Err() })
+		err := s.redis.all(ctx, func(n *redisNode) error { return n.direct.ConfigSet(ctx, "maxmemory", "1mb").Err() })
 		pause(ctx, f.For)
 		free := context.WithoutCancel(ctx)
-		return errors.Join(err, s.redis.all(func(n *redisNode) error { return n.direct.ConfigSet(free, "maxmemory", "0").Err() }))
+		return errors.Join(err, s.redis.all(free, func(n *redisNode) error { return n.direct.ConfigSet(free, "maxmemory", "0").Err() }))
 	}
 	return s.hitReplicated(ctx, f)
 }

@@ -434,10 +434,17 @@ func (r *redisRig) restart(ctx context.Context, n *redisNode, sig syscall.Signal
 }
 
 // all does something to every node of data.
-func (r *redisRig) all(do func(*redisNode) error) error {
+func (r *redisRig) all(ctx context.Context, do func(*redisNode) error) error {
 	var errs []error
 	for _, n := range r.nodes {
-		errs = append(errs, do(n))
+		var err error
+		if late := await(ctx, n.name+" has loaded its data", func() bool { // a replica that follows a new primary does
+			err = do(n)
+			return err == nil || !redis.HasErrorPrefix(err, "LOADING")
+		}); late != nil {
+			err = late
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
