@@ -208,15 +208,20 @@ func (d *driver) open(ctx context.Context, rate float64, length time.Duration) {
 	all.Wait()
 }
 
+// unanswered counts the events that wait for their reply.
+func (d *driver) unanswered() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.waiting - d.failed
+}
+
 // answered waits until every event that was acknowledged has its reply, and returns
 // how many have not.
 func (d *driver) answered(ctx context.Context) (missing int, err error) {
 	within, cancel := context.WithTimeoutCause(ctx, replyWithin, errTimeout)
 	defer cancel()
 	_ = poll(within, func() bool { // what is missing is the answer
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		missing = d.waiting - d.failed
+		missing = d.unanswered()
 		return missing <= 0
 	})
 	return max(missing, 0), context.Cause(ctx)

@@ -76,6 +76,10 @@ type memoryResults struct {
 // customer's, so that many threads are open at a time.
 const batchOfMemory = 500
 
+// backlogOfMemory is how many may wait for their answer: a flood is not what is
+// measured here.
+const backlogOfMemory = 8 * batchOfMemory
+
 // memory carries out `usher-bench memory`.
 func (p *program) memory(ctx context.Context, o memoryOptions) (err error) {
 	const connections = 8
@@ -98,6 +102,7 @@ func (p *program) memory(ctx context.Context, o memoryOptions) (err error) {
 	for range connections {
 		all.Go(func() {
 			for ctx.Err() == nil && sent.Add(1) <= deliveries {
+				_ = poll(ctx, func() bool { return b.d.unanswered() < backlogOfMemory }) // whoever gives up has ended
 				b.d.post(ctx, now())
 			}
 		})
