@@ -1,9 +1,6 @@
 package messenger
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Kind says what an event is. The names are what `usher decode` prints.
 type Kind string
@@ -102,13 +99,3 @@ func MessageIDs(mid MessageID) []string {
 
 // BareSuffix ends the id of a postback that was told without its payload.
 const BareSuffix = ":bare"
-
-// Marshal returns the stored form of e.
-func (e Event) Marshal() ([]byte, error) { return json.Marshal(e) }
-
-// UnmarshalEvent reads what Marshal writes.
-func UnmarshalEvent(b []byte) (Event, error) {
-	var e Event
-	err := json.Unmarshal(b, &e)
-	return e, err
-}

@@ -1,6 +1,6 @@
 // Package messenger names the things Messenger is made of: the ids of Pages,
 // people, apps and messages, the thread they meet in, and the events that
-// happen on it. It imports nothing of ours and does no I/O.
+// happen on it. It imports nothing of ours but flatjson and does no I/O.
 package messenger
 
 import (
