@@ -7,13 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"usher/messenger"
@@ -70,100 +67,56 @@ func (c *Client) try(ctx context.Context, k call, answer any) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("graph %s: %w", k.edge, err)
 	}
-	timed := ctx
-	if deadline, bound := ctx.Deadline(); !bound || deadline.Sub(c.now()) > c.timeout+k.extra {
-		var cancel context.CancelFunc
-		timed, cancel = context.WithTimeout(ctx, c.timeout+k.extra)
-		defer cancel()
-	}
-	sent := &trace{}
-	req, err := c.request(httptrace.WithClientTrace(timed, sent.hooks()), k)
-	if err != nil {
+	x := c.exchanges.Get().(*exchange) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	defer func() {
+		if x.reset() {
+			c.exchanges.Put(x)
+		}
+	}()
+	if err := c.ask(x, k); err != nil {
 		return fmt.Errorf("graph %s: %w", k.edge, err)
 	}
-	resp, err := c.transport.RoundTrip(req) // which follows no redirects: the token goes to the operator's host alone
-	if err != nil {
-		return c.unanswered(ctx, k, sent, err)
+	if written, err := c.exchange(ctx, x); err != nil {
+		return c.unanswered(ctx, k, written, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read; nothing is left to lose
-	body, err := readAnswer(resp.Body, cmp.Or(k.room, maxAnswer))
-	if err != nil {
-		return c.unanswered(ctx, k, sent, err)
-	}
-	return c.read(k, resp, body, answer)
+	return c.read(k, x, answer)
 }
 
-// request builds the request of a call. A POST carries the proof in its body,
-// because errors of net/http print the URL. It has no GetBody, so that the
-// transport cannot send it twice: once read, the body is gone.
-func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
-	s := c.secrets()
-	target := *c.root
-	target.Path += k.path
-	req := http.Request{
-		Method: k.method, URL: &target, Host: target.Host, Header: s.bare,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-	if k.body != nil {
-		raw, err := json.Marshal(k.body)
-		if err != nil {
-			return nil, fmt.Errorf("encode body: %w", err)
-		}
-		if k.method == http.MethodPost {
-			raw = append([]byte(`{"appsecret_proof":"`+s.proof+`",`), raw[1:]...)
-		}
-		req.Header = s.full
-		req.Body, req.ContentLength = io.NopCloser(&timely{ctx: ctx, now: c.now, body: bytes.NewReader(raw)}), int64(len(raw))
-	}
+// ask puts a call's request into x. A POST carries the proof in its body, because
+// errors of net/http print the URL.
+func (c *Client) ask(x *exchange, k call) error {
+	x.method, x.path, x.room, x.limit, x.now = k.method, k.path, cmp.Or(k.room, maxAnswer), c.timeout+k.extra, c.now
+	proof := c.secrets().proof
 	if k.method != http.MethodPost {
-		query := url.Values{"appsecret_proof": {s.proof}}
+		query := url.Values{"appsecret_proof": {proof}}
 		maps.Copy(query, k.query)
-		target.RawQuery = query.Encode()
+		x.query = query.Encode()
 	}
-	return req.WithContext(ctx), nil
-}
-
-// timely is a body that is not handed out once ctx's time is over by the clock. A
-// process that was frozen may go on before its timers fire, and what it was about
-// to write would still go out, long after another one has taken its place. Neither
-// HTTP/1 nor HTTP/2 delivers a request without its body.
-type timely struct {
-	ctx  context.Context //nolint:containedctx // it is the request's
-	now  func() time.Time
-	body *bytes.Reader
-}
-
-func (t *timely) Read(b []byte) (int, error) {
-	if until, ok := t.ctx.Deadline(); ok && !t.now().Before(until) {
-		return 0, context.DeadlineExceeded
+	if k.body == nil {
+		return nil
 	}
-	return t.body.Read(b)
-}
-
-// trace knows whether a request may have been written.
-type trace struct{ traced, connected atomic.Bool }
-
-// hooks draws the line where the request is given a connection. The hooks that
-// report writing come too late: a call that is cancelled can return before they
-// run, and the request still be written.
-func (t *trace) hooks() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn: func(string) { t.traced.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { t.connected.Store(true) },
+	raw, err := json.Marshal(k.body)
+	if err != nil {
+		return fmt.Errorf("encode body: %w", err)
 	}
+	if k.method == http.MethodPost {
+		x.body = append(x.body, `{"appsecret_proof":"`...)
+		x.body = append(x.body, proof...)
+		x.body = append(x.body, `",`...)
+		raw = raw[1:]
+	}
+	x.body = append(x.body, raw...)
+	return nil
 }
-
-// mayBeWritten is true where a transport tells nothing.
-func (t *trace) mayBeWritten() bool { return t.connected.Load() || !t.traced.Load() }
 
 // unanswered returns the error of a call whose answer was not read to its end.
-func (c *Client) unanswered(ctx context.Context, k call, sent *trace, cause error) error {
+func (c *Client) unanswered(ctx context.Context, k call, written bool, cause error) error {
 	if ue, ok := errors.AsType[*url.Error](cause); ok {
 		cause = ue.Err // without the URL
 	}
 	e := &Error{Edge: k.edge, kind: ErrTransient, cause: cause, detail: cause.Error()}
 	switch {
-	case k.method == http.MethodPost && sent.mayBeWritten():
+	case k.method == http.MethodPost && written:
 		e.kind = ErrUnknownOutcome
 	case ctx.Err() != nil:
 		return fmt.Errorf("graph %s: %w", k.edge, ctx.Err())
@@ -177,45 +130,38 @@ var (
 	errNotObject = errors.New("answer is not a JSON object")
 )
 
-func readAnswer(r io.Reader, room int) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, int64(room)+1))
-	if err == nil && len(body) > room {
-		err = fmt.Errorf("%w than %d bytes", errTooLong, room)
-	}
-	return body, err
-}
-
 // read gives an answer its meaning. An error in the body is one under any
 // status, also 200.
-func (c *Client) read(k call, resp *http.Response, body []byte, answer any) error {
-	usage := c.noteUsage(resp.Header)
-	e := &Error{Edge: k.edge, Status: resp.StatusCode, post: k.method == http.MethodPost}
+func (c *Client) read(k call, x *exchange, answer any) error {
+	usage := c.noteUsage(x)
+	good := x.status/100 == 2
 	var probe struct {
 		Error json.RawMessage `json:"error"`
 	}
 	var err error
-	if !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+	if !bytes.HasPrefix(bytes.TrimSpace(x.answer), []byte("{")) {
 		err = errNotObject
-	} else if resp.StatusCode/100 != 2 || mayHoldError(body) {
-		err = json.Unmarshal(body, &probe)
+	} else if !good || mayHoldError(x.answer) {
+		err = json.Unmarshal(x.answer, &probe)
 	}
 	refused := len(probe.Error) > 0 && string(probe.Error) != "null"
-	if err == nil && !refused && resp.StatusCode/100 == 2 {
-		if err = json.Unmarshal(body, answer); err == nil {
+	if err == nil && !refused && good {
+		if err = json.Unmarshal(x.answer, answer); err == nil {
 			return nil
 		}
 	}
+	e := &Error{Edge: k.edge, Status: x.status, post: k.method == http.MethodPost}
 	if refused {
 		err = e.decode(probe.Error)
 	}
 	if err != nil {
 		e.cause, e.detail = err, err.Error()
 	}
-	if resp.StatusCode/100 == 3 {
+	if x.status/100 == 3 {
 		e.detail = "redirects are not followed"
 	}
 	e.kind = e.classify()
-	e.RetryAfter = c.retryAfter(e, resp.Header, usage)
+	e.RetryAfter = c.retryAfter(e, string(x.told[retryAfter]), usage)
 	c.withhold(e, k)
 	return e
 }
@@ -223,7 +169,13 @@ func (c *Client) read(k call, resp *http.Response, body []byte, answer any) erro
 // mayHoldError is false of a JSON text without a member of that name, however it is
 // written. Nearly all answers are such, and are read once only.
 func mayHoldError(body []byte) bool {
-	return bytes.Contains(bytes.ToLower(body), []byte("error")) || bytes.IndexByte(body, '\\') >= 0
+	const name = "error"
+	for i := range len(body) - len(name) + 1 {
+		if body[i]|0x20 == name[0] && bytes.EqualFold(body[i:i+len(name)], []byte(name)) {
+			return true
+		}
+	}
+	return bytes.IndexByte(body, '\\') >= 0
 }
 
 // recipient is whom a call is about.

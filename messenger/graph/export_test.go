@@ -4,16 +4,16 @@ import (
 	"context"
 	"crypto/x509"
 	"net"
-	"net/http"
 	"testing"
 	"time"
 )
 
-// NewTransport returns a transport like the one that clients share, which trusts
-// the given authorities; nil for the system's. Its connections end with the test.
-func NewTransport(
+// Over returns c, which from now on makes its calls over a transport of its own like
+// the one that clients share: it dials so, and trusts the given authorities; nil for
+// the system's. Its connections end with the test.
+func (c *Client) Over(
 	tb testing.TB, dial func(ctx context.Context, network, address string) (net.Conn, error), trusted *x509.CertPool,
-) http.RoundTripper {
+) *Client {
 	tb.Helper()
 	t := newTransport(dial, time.Now)
 	t.tls.RootCAs = trusted
@@ -26,5 +26,6 @@ func NewTransport(
 			}
 		}
 	})
-	return t
+	c.exchanger = newLink(t, c.root, c.secrets)
+	return c
 }

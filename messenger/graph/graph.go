@@ -23,6 +23,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -86,14 +87,17 @@ func (o Options) Format(f fmt.State, _ rune) {
 // Client calls Graph for one Page. It is safe for concurrent use. Printing it
 // shows no secret.
 type Client struct {
+	exchanger
+
 	page      string
 	root      *url.URL // ends in the version and a slash
-	transport http.RoundTripper
 	timeout   time.Duration
 	now       func() time.Time
 	observe   func(Call)
+	exchanges sync.Pool // of *exchange
 	// secrets are behind a function because fmt prints what is in a field.
 	secrets  func() secrets
+	told     atomic.Pointer[told]
 	usage    atomic.Pointer[Usage]
 	noLocale atomic.Bool // the app may not read a customer's locale
 }
@@ -101,8 +105,10 @@ type Client struct {
 // secrets are what must appear in no print, log or error.
 type secrets struct {
 	token, appSecret, proof string
-	// The headers of calls without and with a body; nobody may change them.
-	bare, full http.Header
+	// The headers of calls without and with a body, also as they are on the wire;
+	// nobody may change them.
+	bare, full           http.Header
+	bareLines, fullLines string
 }
 
 // Format prints the Page and where Graph is, whatever the verb.
@@ -124,9 +130,6 @@ func New(o Options) (*Client, error) {
 	if o.Observe == nil {
 		o.Observe = func(Call) {}
 	}
-	if o.Transport == nil {
-		o.Transport = shared()
-	}
 	if faults := o.faults(); len(faults) > 0 {
 		return nil, fmt.Errorf("%w: %s", errOption, strings.Join(faults, "; "))
 	}
@@ -134,19 +137,32 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: BaseURL is not a URL", errOption) // the cause would print it
 	}
+	s := newSecrets(o)
+	c := &Client{
+		page:      string(o.Page),
+		root:      root,
+		timeout:   o.Timeout,
+		now:       o.Now,
+		observe:   o.Observe,
+		exchanges: sync.Pool{New: func() any { return new(exchange) }},
+		secrets:   func() secrets { return s },
+	}
+	c.exchanger = newExchanger(o.Transport, root, c.secrets)
+	return c, nil
+}
+
+func newSecrets(o Options) secrets {
 	s := secrets{token: o.Token, appSecret: o.AppSecret, proof: proof(o.AppSecret, o.Token)}
 	s.bare = http.Header{"Authorization": {"Bearer " + o.Token}, "Accept": {"application/json"}, "User-Agent": {"usher"}}
 	s.full = s.bare.Clone()
 	s.full.Set("Content-Type", "application/json")
-	return &Client{
-		page:      string(o.Page),
-		root:      root,
-		transport: o.Transport,
-		timeout:   o.Timeout,
-		now:       o.Now,
-		observe:   o.Observe,
-		secrets:   func() secrets { return s },
-	}, nil
+	var lines strings.Builder
+	_ = s.bare.Write(&lines) // a Builder takes everything
+	s.bareLines = lines.String()
+	lines.Reset()
+	_ = s.full.Write(&lines) // likewise
+	s.fullLines = lines.String()
+	return s
 }
 
 // faults explains what is wrong with o, without showing a secret.

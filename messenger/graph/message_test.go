@@ -302,21 +302,3 @@ func TestValidateTellsAllFaults(t *testing.T) {
 	}
 	noCanary(t, err.Error(), said)
 }
-
-func BenchmarkSend(b *testing.B) {
-	sent := recorded(b, "sent")
-	c := clientOf(b, graph.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-		_, err := io.Copy(io.Discard, r.Body)
-		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(sent))}, err
-	})})
-	m := graph.Message{
-		Text: "Our shop is open from 9 to 17.", Metadata: "e_0123456789abcdef",
-		QuickReplies: []graph.QuickReply{{Title: "Talk to a human", Payload: "HUMAN"}, {Title: "Prices", Payload: "PRICES"}},
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := c.Send(b.Context(), ada, m); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -48,7 +48,7 @@ func (n *network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 func (n *network) client(t *testing.T) *graph.Client {
 	t.Helper()
-	return clientOf(t, graph.Options{BaseURL: "http://localhost", Transport: graph.NewTransport(t, n.dial, nil)})
+	return clientOf(t, graph.Options{BaseURL: "http://localhost"}).Over(t, n.dial, nil)
 }
 
 // after reads each request whole and then does what do says.
@@ -172,7 +172,7 @@ func TestOutcomeOfUntrustedCertificate(t *testing.T) {
 	config := srv.TLS.Clone()
 	srv.Close()
 	n := &network{serve: func(conn net.Conn) { _ = tls.Server(conn, config).HandshakeContext(t.Context()) }}
-	c := clientOf(t, graph.Options{BaseURL: "https://localhost", Transport: graph.NewTransport(t, n.dial, nil)})
+	c := clientOf(t, graph.Options{BaseURL: "https://localhost"}).Over(t, n.dial, nil)
 	err := send(t.Context(), c)
 	means(t, err, graph.ErrTransient)
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,7 +104,7 @@ func TestClosedConnectionIsNotUsed(t *testing.T) {
 				trusted = x509.NewCertPool()
 				trusted.AddCert(cert)
 			}
-			c := clientOf(t, graph.Options{BaseURL: srv.URL, Transport: graph.NewTransport(t, dial, trusted)})
+			c := clientOf(t, graph.Options{BaseURL: srv.URL}).Over(t, dial, trusted)
 			for range 3 {
 				for range 2 {
 					if err := send(t.Context(), c); err != nil {
@@ -134,4 +136,39 @@ func TestIdleConnectionIsLetGo(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Calls that are made at the same time share memory, but nothing of what is in it.
+func TestCallsDoNotMix(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var said struct {
+			Message struct {
+				Text string `json:"text"`
+			} `json:"message"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&said); err != nil {
+			t.Errorf("request: %v", err)
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{"message_id": said.Message.Text})
+	}))
+	t.Cleanup(srv.Close)
+	for name, transport := range map[string]http.RoundTripper{"own": nil, "net_http": srv.Client().Transport} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := clientOf(t, graph.Options{BaseURL: srv.URL, Transport: transport})
+			var all sync.WaitGroup
+			for i := range 8 {
+				all.Go(func() {
+					for j := range 50 {
+						text := strings.Repeat(fmt.Sprintf("%d.%d ", i, j), 1+j*j/20)
+						if mid, err := c.Send(t.Context(), ada, graph.Message{Text: text}); err != nil || string(mid) != text {
+							t.Errorf("Send = %q, %v, want %q", mid, err, text)
+						}
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
 }

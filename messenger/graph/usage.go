@@ -43,36 +43,58 @@ type share struct {
 	RegainAccess float64 `json:"estimated_time_to_regain_access"` // minutes
 }
 
-// noteUsage reads the usage headers of an answer. One that cannot be read is
-// passed over: it is advice, and the call it came with has its own outcome.
-func (c *Client) noteUsage(h http.Header) Usage {
-	var shares []share
-	for _, name := range []string{"X-App-Usage", "X-Page-Usage"} {
-		var s share
-		if told := h.Get(name); told != "" && json.Unmarshal([]byte(told), &s) == nil {
-			shares = append(shares, s)
-		}
+// told is what the usage headers of an answer told.
+type told struct {
+	app, page, business string // as they are; "" where they are absent
+
+	some    bool // of it could be read
+	percent float64
+	wait    time.Duration
+}
+
+// noteUsage reads the usage headers of an answer. They mostly say what the answer
+// before said, and are not read again then.
+func (c *Client) noteUsage(x *exchange) Usage {
+	app, page, business := x.told[appUsage], x.told[pageUsage], x.told[businessUsage]
+	t := c.told.Load()
+	if t == nil || t.app != string(app) || t.page != string(page) || t.business != string(business) {
+		t = tell(app, page, business)
+		c.told.Store(t)
 	}
-	var business map[string][]share
-	if told := h.Get("X-Business-Use-Case-Usage"); told != "" && json.Unmarshal([]byte(told), &business) == nil {
-		for _, s := range business {
-			shares = append(shares, s...)
-		}
-	}
-	if len(shares) == 0 {
+	if !t.some {
 		return Usage{}
 	}
-	u := Usage{At: c.now()}
-	var wait time.Duration
-	for _, s := range shares {
-		u.Percent = max(u.Percent, s.CallCount, s.TotalTime, s.TotalCPUTime)
-		wait = max(wait, pause(s.RegainAccess, time.Minute))
-	}
-	if wait > 0 {
-		u.PauseUntil = u.At.Add(wait)
+	u := Usage{Percent: t.percent, At: c.now()}
+	if t.wait > 0 {
+		u.PauseUntil = u.At.Add(t.wait)
 	}
 	c.usage.Store(&u)
 	return u
+}
+
+// tell reads usage headers. One that cannot be read is passed over: it is advice, and
+// the call it came with has its own outcome.
+func tell(app, page, business []byte) *told {
+	t := &told{app: string(app), page: string(page), business: string(business)}
+	var shares []share
+	for _, header := range [][]byte{app, page} {
+		var s share
+		if json.Unmarshal(header, &s) == nil {
+			shares = append(shares, s)
+		}
+	}
+	var uses map[string][]share
+	if json.Unmarshal(business, &uses) == nil {
+		for _, s := range uses {
+			shares = append(shares, s...)
+		}
+	}
+	for _, s := range shares {
+		t.some = true
+		t.percent = max(t.percent, s.CallCount, s.TotalTime, s.TotalCPUTime)
+		t.wait = max(t.wait, pause(s.RegainAccess, time.Minute))
+	}
+	return t
 }
 
 // pause returns n units, from 0 to maxPause.
@@ -80,10 +102,9 @@ func pause(n float64, unit time.Duration) time.Duration {
 	return time.Duration(min(max(n, 0)*float64(unit), float64(maxPause)))
 }
 
-// retryAfter says how long an error asks to wait: what Retry-After says
+// retryAfter says how long an error asks to wait: what Retry-After, "" if absent, says
 // (seconds or a date), else when access is regained, else 0.
-func (c *Client) retryAfter(e *Error, h http.Header, u Usage) time.Duration {
-	after := h.Get("Retry-After")
+func (c *Client) retryAfter(e *Error, after string, u Usage) time.Duration {
 	if seconds, err := strconv.Atoi(after); err == nil {
 		return pause(float64(seconds), time.Second)
 	}
