@@ -60,10 +60,11 @@ func (l Line) marshal() ([]byte, error) {
 	if rest, ok := strings.CutPrefix(id, l.What+":"); ok {
 		id = ":" + rest
 	}
-	return json.Marshal(&storedLine{
+	stored := storedLine{
 		At: l.At.UnixMilli(), What: l.What, ID: id, From: l.From, To: l.To, Moved: l.Moved, Cause: l.Cause, Standby: l.Standby,
 		Effects: l.Effects, Notes: l.Notes, Alarm: l.Alarm, Call: l.Call, Outcome: l.Outcome, Error: l.Error, Attempt: l.Attempt,
-	})
+	}
+	return stored.marshal()
 }
 
 // UnmarshalLine reads a line of history as it is stored.

@@ -153,7 +153,7 @@ func effectOf(metadata string) string {
 }
 
 func (f *effect) marshal() (handover.Pending, error) {
-	b, err := json.Marshal(f)
+	b, err := f.encoded()
 	if err != nil {
 		return handover.Pending{}, fmt.Errorf("encode effect %s: %w", f.ID, err)
 	}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -260,7 +259,7 @@ func (t *turn) write(th *thread) error {
 		return nil // its deletion stands in the commit already
 	}
 	th.gen.Store(th.rec.State.Generation)
-	body, err := json.Marshal(th.rec)
+	body, err := th.rec.marshal()
 	if err != nil {
 		return fmt.Errorf("encode thread: %w", err)
 	}
