@@ -30,7 +30,6 @@ type Lease struct {
 	Token     string // random, drawn by the process for each acquisition
 	Epoch     int64  // counts acquisitions; for people only
 	Seq       int64  // commits so far
-	Cursor    string // last stream entry consumed
 	// Clean tells that the previous owner released the partition with no call in
 	// flight: its pending effects were not started.
 	Clean bool
@@ -45,17 +44,22 @@ const (
 	EntryCommand EntryKind = "c" // an operator's command
 )
 
-// Entry is one accepted thing in a partition's stream.
+// Entry is one accepted thing in a partition's stream. The same can be accepted
+// again, by another ID: it is told by its marks.
 type Entry struct {
-	ID   string // the store's, ascending
-	Kind EntryKind
-	Body []byte
-	At   time.Time // when it was accepted, by the store's clock
+	ID    string // the store's, ascending
+	Kind  EntryKind
+	Marks string // the store's, of what it is known by
+	Body  []byte
+	At    time.Time // when it was accepted, by the store's clock
+	// Known tells that it was consumed before, or comes earlier in the batch: it is
+	// consumed, and not looked at.
+	Known bool
 }
 
 // Batch is what an owner reads in one go.
 type Batch struct {
-	Entries []Entry   // after the cursor, oldest first
+	Entries []Entry   // not consumed yet, oldest first
 	Due     []string  // threads whose timer is due, most overdue first
 	NextDue time.Time // the earliest timer that is not due; zero when there is none
 	Now     time.Time // the store's clock
@@ -93,7 +97,7 @@ type Buried struct {
 // Commit is the one durable step of a partition: all of it happens, or nothing.
 type Commit struct {
 	Lease    Lease          // Seq is the step before this one
-	Cursor   string         // last entry consumed; "" leaves it where it is
+	Consumed []Entry        // as they were read: they leave the stream, and their marks are remembered for 48 h
 	Now      time.Time      // the store's clock as last read
 	Threads  []ThreadWrite  // at most one for each thread
 	Put      []Pending      // effects to add or to replace (by id)

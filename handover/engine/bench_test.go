@@ -88,7 +88,7 @@ func BenchmarkStep(b *testing.B) {
 		th := &thread{key: ev.Thread.String()}
 		p.threads[th.key] = th
 		t := newTurn(p)
-		entries, _ := readEntries(raw)
+		entries, _, _ := readEntries(raw)
 		for _, en := range inOrder(entries) {
 			t.entry(en)
 		}

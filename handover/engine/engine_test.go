@@ -291,11 +291,11 @@ type shortStore struct {
 	hold atomic.Pointer[chan struct{}]
 }
 
-func (s *shortStore) Read(ctx context.Context, p int, cursor string, limit int) (handover.Batch, error) {
+func (s *shortStore) Read(ctx context.Context, p, limit int) (handover.Batch, error) {
 	if over := s.hold.Load(); over != nil {
 		<-*over
 	}
-	return s.Store.Read(ctx, p, cursor, min(limit, 2))
+	return s.Store.Read(ctx, p, min(limit, 2))
 }
 
 func TestUnknownOutcomeWithoutEchoIsSentOnceMore(t *testing.T) {
@@ -500,11 +500,11 @@ func (d *deadStore) Acquire(ctx context.Context, p int, token string, ttl time.D
 	return d.Store.Acquire(ctx, p, token, ttl)
 }
 
-func (d *deadStore) Read(ctx context.Context, p int, cursor string, limit int) (handover.Batch, error) {
+func (d *deadStore) Read(ctx context.Context, p, limit int) (handover.Batch, error) {
 	if err := d.check(); err != nil {
 		return handover.Batch{}, err
 	}
-	return d.Store.Read(ctx, p, cursor, limit)
+	return d.Store.Read(ctx, p, limit)
 }
 
 func (d *deadStore) Commit(ctx context.Context, c handover.Commit) (handover.Committed, error) {

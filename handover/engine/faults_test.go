@@ -181,8 +181,8 @@ func (s *forgetful) lose() error {
 	return nil
 }
 
-func (s *forgetful) Read(ctx context.Context, p int, cursor string, limit int) (handover.Batch, error) {
-	b, err := s.Store.Read(ctx, p, cursor, limit)
+func (s *forgetful) Read(ctx context.Context, p, limit int) (handover.Batch, error) {
+	b, err := s.Store.Read(ctx, p, limit)
 	if lost := s.lose(); lost != nil {
 		return handover.Batch{}, lost
 	}

@@ -27,7 +27,7 @@ type partition struct {
 	e        *Engine
 	n        int
 	identity handover.Lease // as acquired; the token never changes
-	lease    handover.Lease // with the Seq and Cursor of now
+	lease    handover.Lease // with the Seq of now
 	born     time.Time      // monotonic
 	trust    atomic.Int64   // ns after born until which the lease is ours for sure
 
@@ -272,10 +272,10 @@ func (p *partition) open(ctx context.Context) error {
 	return nil
 }
 
-// read reads what comes after the cursor and sets the clock.
+// read reads what was not consumed yet and sets the clock.
 func (p *partition) read(ctx context.Context, limit int) (handover.Batch, error) {
 	sent := p.e.Now()
-	batch, err := p.e.store.Read(ctx, p.n, p.lease.Cursor, limit)
+	batch, err := p.e.store.Read(ctx, p.n, limit)
 	if err != nil {
 		return batch, fmt.Errorf("read partition %d: %w", p.n, err)
 	}
@@ -356,7 +356,7 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 		}
 	}
 	results := p.takeResults()
-	entries, keys := readEntries(batch.Entries)
+	entries, keys, n := readEntries(batch.Entries)
 	if err := p.load(ctx, append(keys, batch.Due...)); err != nil {
 		p.landed = results
 		return false, err
@@ -369,9 +369,7 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 	for _, key := range batch.Due {
 		t.tick(p.threads[key])
 	}
-	if n := len(entries); n > 0 {
-		t.commit.Cursor = batch.Entries[n-1].ID
-	}
+	t.commit.Consumed = batch.Entries[:n]
 	t.expire()
 	left, err := p.commit(ctx, t)
 	if err != nil {
@@ -381,11 +379,11 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 		p.e.Measure(Measure{Lag, pageOf(en.thread), p.now().Sub(en.raw.At)})
 	}
 	p.unread = left || max(len(batch.Entries), len(batch.Due)) == batchSize
-	switch n := len(entries); {
+	switch {
 	case !p.unread && !batch.Now.IsZero():
 		p.readTo = batch.Now
 	case n > 0:
-		p.readTo = entries[n-1].raw.At
+		p.readTo = batch.Entries[n-1].At
 	}
 	if isClosed(p.draining) {
 		p.recallAll()
@@ -442,9 +440,6 @@ func (p *partition) commit(ctx context.Context, t *turn) (left bool, err error) 
 		return false, fmt.Errorf("commit partition %d: %w", p.n, err)
 	}
 	p.lease.Seq = done.Seq
-	if c.Cursor != "" {
-		p.lease.Cursor = c.Cursor
-	}
 	p.e.Measure(Measure{What: Commit, Took: p.e.Now().Sub(begun)})
 	t.committed(done.Known, begun)
 	return done.Left, nil

@@ -25,9 +25,9 @@ type Store interface {
 	// Release gives a lease back and announces it; clean says that no effect of
 	// it was left in flight. Releasing what is another's does nothing.
 	Release(ctx context.Context, lease handover.Lease, clean bool) error
-	// Read returns up to limit entries after cursor ("" = from the start) and up
-	// to limit due timers, and whose the partition is at which step.
-	Read(ctx context.Context, p int, cursor string, limit int) (handover.Batch, error)
+	// Read returns up to limit entries and up to limit due timers, and whose the
+	// partition is at which step.
+	Read(ctx context.Context, p, limit int) (handover.Batch, error)
 	// Load returns the threads' bodies in order, nil for one never stored.
 	Load(ctx context.Context, p int, threads []string) ([][]byte, error)
 	// Outbox returns all pending effects of a partition, in no order.

@@ -46,11 +46,16 @@ type entry struct {
 	err    error // the entry cannot be read
 }
 
-// readEntries reads the entries of a batch and names their threads. It stops
-// behind a deletion: what comes after one needs a commit of its own.
-func readEntries(raw []handover.Entry) (entries []entry, threads []string) {
+// readEntries reads the entries of a batch that are new, names their threads, and
+// tells how many of the batch it has gone through. It stops behind a deletion: what
+// comes after one needs a commit of its own.
+func readEntries(raw []handover.Entry) (entries []entry, threads []string, through int) {
 	entries, threads = make([]entry, 0, len(raw)), make([]string, 0, len(raw))
 	for _, r := range raw {
+		through++
+		if r.Known {
+			continue
+		}
 		en := readEntry(r)
 		entries = append(entries, en)
 		if en.thread != "" {
@@ -60,7 +65,7 @@ func readEntries(raw []handover.Entry) (entries []entry, threads []string) {
 			break
 		}
 	}
-	return entries, threads
+	return entries, threads, through
 }
 
 func readEntry(raw handover.Entry) entry {
@@ -247,7 +252,7 @@ func (t *turn) finish() (*handover.Commit, error) {
 		}
 		c.History = append(c.History, handover.HistoryWrite{Thread: t.lines[i].Thread, Body: body})
 	}
-	if c.Cursor == "" && len(c.Threads)+len(c.Put)+len(c.Drop)+len(c.Echoed)+len(c.Sent)+len(c.History)+len(c.Buried)+len(c.Episodes) == 0 {
+	if len(c.Consumed)+len(c.Threads)+len(c.Put)+len(c.Drop)+len(c.Echoed)+len(c.Sent)+len(c.History)+len(c.Buried)+len(c.Episodes) == 0 {
 		return nil, nil //nolint:nilnil // nothing to commit is no error
 	}
 	return c, nil

@@ -2,11 +2,17 @@
 --
 -- KEYS[1]  meta     HASH
 -- KEYS[2]  scratch  never exists, see commit.lua
+-- KEYS[3]  in       STREAM
+-- KEYS[4]  dd       ZSET
+-- KEYS[5]  tm       ZSET
+-- KEYS[6]  ob       HASH
+-- KEYS[7]  dlq      STREAM
+-- KEYS[8]  ep       STREAM
 -- ARGV[1]  token, random, drawn for this acquisition
 -- ARGV[2]  time to live, ms
 -- ARGV[3]  schema that the caller writes
 --
--- Returns {'held'}, {'newer', schema} or {'ours', epoch, seq, cursor, clean}.
+-- Returns {'held'}, {'newer', schema} or {'ours', epoch, seq, clean}.
 local meta, scratch = KEYS[1], KEYS[2]
 local token, ttl, schema = ARGV[1], ARGV[2], ARGV[3]
 
@@ -22,6 +28,12 @@ if owner and owner ~= token and tonumber(is[2]) > now then
   return { 'held' }
 end
 
+-- Nobody should own what a commit would stumble over half-way: see there. A key of
+-- another type, which none of ours is, is an error here.
+for i, look in ipairs({ 'XLEN', 'ZCARD', 'ZCARD', 'HLEN', 'XLEN', 'XLEN' }) do
+  redis.call(look, KEYS[2 + i])
+end
+
 redis.call('DEL', scratch)
 if owner ~= token then
   -- began tells a repeat what the first run found. From here on effects may be
@@ -31,5 +43,5 @@ if owner ~= token then
 end
 redis.call('HSET', meta, 'expiry', string.format('%.0f', now + ttl))
 
-local got = redis.call('HMGET', meta, 'epoch', 'seq', 'cursor', 'began')
-return { 'ours', got[1], got[2] or '0', got[3] or '', got[4] }
+local got = redis.call('HMGET', meta, 'epoch', 'seq', 'began')
+return { 'ours', got[1], got[2] or '0', got[3] }

@@ -44,11 +44,11 @@ func TestOldest(t *testing.T) {
 	if !held || err != nil {
 		t.Fatal(held, err)
 	}
-	batch, err := s.Read(t.Context(), first, "", 1)
+	batch, err := s.Read(t.Context(), first, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Commit(t.Context(), handover.Commit{Lease: lease, Cursor: batch.Entries[0].ID}); err != nil {
+	if _, err := s.Commit(t.Context(), handover.Commit{Lease: lease, Consumed: batch.Entries}); err != nil {
 		t.Fatal(err)
 	}
 	want("the older one is decided", time.Second)

@@ -133,7 +133,7 @@ func BenchmarkRead(b *testing.B) {
 			check(b, store.Append(b.Context(), events))
 			b.ReportAllocs()
 			for b.Loop() {
-				_, err := store.Read(b.Context(), 1, "", 128)
+				_, err := store.Read(b.Context(), 1, 128)
 				check(b, err)
 			}
 		})
@@ -201,9 +201,9 @@ func BenchmarkMemory(b *testing.B) {
 				events = append(events, event(threadIn(1, 0), strconv.Itoa(id)))
 			}
 			check(b, store.Append(b.Context(), events))
-			batch, err := store.Read(b.Context(), 1, "", 1000)
+			batch, err := store.Read(b.Context(), 1, 1000)
 			check(b, err)
-			commit(handover.Commit{Cursor: batch.Entries[len(batch.Entries)-1].ID})
+			commit(handover.Commit{Consumed: batch.Entries})
 		})
 		check(b, rdb.FlushDB(b.Context()).Err())
 		lease, _, err = store.Acquire(b.Context(), 1, "owner", time.Hour)

@@ -6,6 +6,7 @@ import (
 	_ "embed" // commit.lua
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,18 +43,16 @@ func (s *Store) Commit(ctx context.Context, c handover.Commit) (handover.Committ
 
 func (s *Store) commit(ctx context.Context, c handover.Commit) (done handover.Committed, err error) {
 	w := commitWriter{args: make([]any, 0, 64)}
-	if err := s.write(&w, c); err != nil {
-		return done, err
-	}
+	s.write(&w, c)
 	reply, err := s.script(ctx, commitScript, w.keys, w.args...).StringSlice()
 	switch {
 	case err != nil:
 		return done, err
 	case len(reply) == 1 && reply[0] == "lost":
 		s.refused.Add(1)
-		return done, handover.ErrLeaseLost
+		return done, errors.Join(handover.ErrLeaseLost, s.disown(ctx, c.Lease.Partition, c.Lease.Token))
 	case len(reply) == 2 && reply[0] == "stale":
-		return done, fmt.Errorf("%w: it has seen %s commits, its owner %d; with as many, what was read is not there", handover.ErrStale, reply[1], c.Lease.Seq)
+		return done, fmt.Errorf("%w: it has seen %s commits, its owner %d", handover.ErrStale, reply[1], c.Lease.Seq)
 	case len(reply) == 3 && reply[0] == "done":
 		done.Seq, done.Left = c.Lease.Seq+1, reply[2] == "1"
 		done.Known, err = known(c.Put, reply[1])
@@ -78,37 +77,32 @@ func known(puts []handover.Pending, positions string) (ids []string, err error) 
 }
 
 // write writes c as commit.lua reads it.
-func (s *Store) write(w *commitWriter, c handover.Commit) error {
+func (s *Store) write(w *commitWriter, c handover.Commit) {
 	part := &s.partitions[c.Lease.Partition]
 	w.keys = append(w.keys, part.meta, part.in, part.seen, part.timers, part.outbox, part.buried, part.episodes, part.scratch)
 
-	var afterCursor string
-	if c.Cursor != "" {
-		var err error
-		if afterCursor, err = following(c.Cursor); err != nil {
-			return err
-		}
-	}
 	w.add(c.Lease.Token)
 	w.number(c.Lease.Seq)
 	w.number(c.Lease.Seq + 1)
 	w.add("") // the id, once all is written
-	w.add(c.Cursor)
-	w.add(afterCursor)
 	w.number(s.Retention.Milliseconds())
 	w.number(int64(s.HistoryCap))
 	w.number(int64(s.BuriedCap))
 	w.number(int64(s.EpisodesCap))
 
 	threads := gather(c)
-	for _, n := range []int{len(c.Echoed), len(c.Sent), len(c.Put), len(c.Drop), len(c.Buried), len(c.Episodes), len(threads)} {
+	marks := marksOf(c)
+	for _, n := range []int{len(c.Consumed), len(marks), len(c.Echoed), len(c.Put), len(c.Drop), len(c.Buried), len(c.Episodes), len(threads)} {
 		w.number(int64(n))
+	}
+	for i := range c.Consumed {
+		w.add(c.Consumed[i].ID)
+	}
+	for _, mark := range marks {
+		w.add(mark)
 	}
 	for _, id := range c.Echoed {
 		w.add(id)
-	}
-	for _, id := range c.Sent {
-		w.bytes(hash(id))
 	}
 	for _, e := range c.Put {
 		w.add(e.ID)
@@ -131,7 +125,20 @@ func (s *Store) write(w *commitWriter, c handover.Commit) error {
 		w.thread(t)
 	}
 	w.args[commitID] = w.id()
-	return nil
+}
+
+// marksOf returns what is to be remembered of what c consumes and of what was sent.
+func marksOf(c handover.Commit) []string {
+	marks := make([]string, 0, len(c.Consumed)+len(c.Sent))
+	for i := range c.Consumed {
+		for rest := c.Consumed[i].Marks; len(rest) >= markSize && !c.Consumed[i].Known; rest = rest[markSize:] {
+			marks = append(marks, rest[:markSize])
+		}
+	}
+	for _, id := range c.Sent {
+		marks = append(marks, mark(id))
+	}
+	return marks
 }
 
 // change is all that a commit does to one thread.

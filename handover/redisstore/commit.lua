@@ -1,6 +1,6 @@
 -- commit.lua: the one durable step of a partition. All of it happens, or nothing.
 --
--- KEYS[1]   meta      HASH    token, seq, commit and known of the last commit, cursor
+-- KEYS[1]   meta      HASH    token, seq, commit and known of the last commit
 -- KEYS[2]   in        STREAM
 -- KEYS[3]   dd        ZSET
 -- KEYS[4]   tm        ZSET
@@ -13,14 +13,14 @@
 -- ARGV[1]   token
 -- ARGV[2]   seq before, ARGV[3] after this commit
 -- ARGV[4]   id of this commit: the same for a repeat, and for nothing else
--- ARGV[5]   last entry consumed, ARGV[6] the id after it; both '' when none was
--- ARGV[7]   retention of threads and histories, ms
--- ARGV[8]   lines of history kept, ARGV[9] entries of dlq, ARGV[10] episodes
--- ARGV[11…] how many of each kind follow: echoed effects, sent messages, effects to
---           put, effects to drop, buried entries, episodes, threads; and then, kind
---           by kind:
+-- ARGV[5]   retention of threads and histories, ms
+-- ARGV[6]   lines of history kept, ARGV[7] entries of dlq, ARGV[8] episodes
+-- ARGV[9…]  how many of each kind follow: entries consumed, marks, echoed effects,
+--           effects to put, effects to drop, buried entries, episodes, threads; and
+--           then, kind by kind:
+--           entries         id
+--           marks           of entries and of what was sent: hash of its id
 --           echoed effects  id
---           sent messages   hash of their id
 --           effects to put  id, body
 --           effects to drop id
 --           buried entries  thread, cause, ms, body
@@ -35,9 +35,8 @@
 --
 -- What a commit costs is mostly its calls: each is made only where it is needed.
 local meta, stream, seen, timers, outbox, dlq, episodes, scratch = unpack(KEYS, 1, 8)
-local length = redis.call('XLEN', stream)
 local function left()
-  return length > 0 and '1' or '0'
+  return redis.call('XLEN', stream) > 0 and '1' or '0'
 end
 
 -- The token alone decides. A lease that has run out but was taken by nobody still
@@ -54,42 +53,22 @@ if seq ~= ARGV[2] then
   return { 'stale', seq }
 end
 
--- What was read must still be there. A failover may have lost it, and with it that
--- it was ever offered: it comes again, and would be decided twice.
-if ARGV[5] ~= '' and #redis.call('XRANGE', stream, ARGV[5], ARGV[5]) == 0 then
-  return { 'stale', seq }
-end
-
-local echo_count, sent_count, put_count = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
-local drop_count, buried_count, episode_count = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
-local thread_count = tonumber(ARGV[17])
-
--- A script is not rolled back, so nothing may fail after the first write. A key
--- of another type, which none of ours is, stops it here.
-if echo_count + sent_count + put_count > 0 then
-  redis.call('ZCARD', seen)
-end
-if echo_count + put_count + drop_count > 0 then
-  redis.call('HLEN', outbox)
-end
-if buried_count > 0 then
-  redis.call('XLEN', dlq)
-end
-if episode_count > 0 then
-  redis.call('XLEN', episodes)
-end
-redis.call('ZCARD', timers)
-for i = 10, #KEYS, 2 do
-  redis.call('LLEN', KEYS[i])
-end
+local consumed_count, mark_count, echo_count = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local put_count, drop_count, buried_count = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local episode_count, thread_count = tonumber(ARGV[15]), tonumber(ARGV[16])
+local at_arg = 17 -- the next argument
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- The first write needs no memory, and what comes after a write is not refused
--- for want of it: under maxmemory commits go on, and make room, while ingest.lua
--- is refused.
-redis.call('DEL', scratch)
+-- A script is not rolled back, so nothing may fail from here on. What is of the
+-- partition has the type it should, see acquire.lua; a thread's keys are replaced
+-- whatever they hold. The first write needs no memory, and what comes after a write
+-- is not refused for want of it: under maxmemory commits go on, and make room,
+-- while nothing new is taken.
+if consumed_count == 0 then
+  redis.call('DEL', scratch)
+end
 
 -- write runs a command on many arguments: unpack has a limit.
 local function write(command, key, args)
@@ -98,52 +77,72 @@ local function write(command, key, args)
   end
 end
 
-local at_arg = 18 -- the next argument
-local echoed = {}
-if echo_count + sent_count > 0 then
-  local now_text = string.format('%.0f', now)
-  local remember = {}
-  for i = 1, echo_count + sent_count do
-    local id = ARGV[at_arg]
-    at_arg = at_arg + 1
-    if i <= echo_count then
-      echoed[i] = id
-      id = 'x:' .. id
-    end
-    remember[2 * i - 1], remember[2 * i] = now_text, id
+-- take returns the next n arguments.
+local function take(n)
+  local args = {}
+  for i = 1, n do
+    args[i] = ARGV[at_arg + i - 1]
   end
-  write('ZADD', seen, remember)
-  write('HDEL', outbox, echoed)
+  at_arg = at_arg + n
+  return args
 end
 
-local put, known = {}, {}
+-- An entry that a failover has lost since it was read is no matter: it is decided,
+-- and known when it is offered again.
+write('XDEL', stream, take(consumed_count))
+
+local remember, now_text = {}, string.format('%.0f', now)
+local function note(mark)
+  remember[#remember + 1] = now_text
+  remember[#remember + 1] = mark
+end
+for _, mark in ipairs(take(mark_count)) do
+  note(mark)
+end
+local echoed = take(echo_count)
+for _, id in ipairs(echoed) do
+  note('x:' .. id)
+end
+write('ZADD', seen, remember)
+write('HDEL', outbox, echoed)
+
+local ids, put, known = {}, {}, {}
 for i = 1, put_count do
-  local id = ARGV[at_arg]
-  if redis.call('ZSCORE', seen, 'x:' .. id) then
-    known[#known + 1] = i .. ','
-  else
-    put[#put + 1] = id
-    put[#put + 1] = ARGV[at_arg + 1]
+  ids[i] = 'x:' .. ARGV[at_arg + 2 * i - 2]
+end
+for i = 1, put_count, 1000 do
+  local scores = redis.call('ZMSCORE', seen, unpack(ids, i, math.min(i + 999, put_count)))
+  for j, score in ipairs(scores) do
+    local at = at_arg + 2 * (i + j) - 4
+    if score then
+      known[#known + 1] = i + j - 1 .. ','
+    else
+      put[#put + 1], put[#put + 2] = ARGV[at], ARGV[at + 1]
+    end
   end
-  at_arg = at_arg + 2
 end
+at_arg = at_arg + 2 * put_count
 write('HSET', outbox, put)
-
-local drop = {}
-for i = 1, drop_count do
-  drop[i] = ARGV[at_arg]
-  at_arg = at_arg + 1
-end
-write('HDEL', outbox, drop)
+write('HDEL', outbox, take(drop_count))
 
 for _ = 1, buried_count do
   local thread, cause, at, body = unpack(ARGV, at_arg, at_arg + 3)
-  redis.call('XADD', dlq, 'MAXLEN', ARGV[9], '*', 't', thread, 'c', cause, 'a', at, 'b', body)
+  redis.call('XADD', dlq, 'MAXLEN', ARGV[7], '*', 't', thread, 'c', cause, 'a', at, 'b', body)
   at_arg = at_arg + 4
 end
 for _ = 1, episode_count do
-  redis.call('XADD', episodes, 'MAXLEN', ARGV[10], '*', 'b', ARGV[at_arg])
+  redis.call('XADD', episodes, 'MAXLEN', ARGV[8], '*', 'b', ARGV[at_arg])
   at_arg = at_arg + 1
+end
+
+-- push appends lines to a history, in the place of what is no list.
+local function push(history, ...)
+  local kept = redis.pcall('RPUSH', history, ...)
+  if type(kept) == 'table' then
+    redis.call('DEL', history)
+    kept = redis.call('RPUSH', history, ...)
+  end
+  return kept
 end
 
 local wake, sleep = {}, {}
@@ -155,7 +154,7 @@ for i = 1, thread_count do
     redis.call('DEL', thread, history)
   end
   if store == '1' then
-    local ttl = ARGV[7]
+    local ttl = ARGV[5]
     if at ~= '' then -- a thread outlives its timer
       ttl = string.format('%.0f', ttl + math.max(0, at - now))
     end
@@ -171,13 +170,13 @@ for i = 1, thread_count do
   if lines > 0 then
     local kept
     for first = at_arg, at_arg + lines - 1, 1000 do
-      kept = redis.call('RPUSH', history, unpack(ARGV, first, math.min(first + 999, at_arg + lines - 1)))
+      kept = push(history, unpack(ARGV, first, math.min(first + 999, at_arg + lines - 1)))
     end
-    if kept > tonumber(ARGV[8]) then
-      redis.call('LTRIM', history, '-' .. ARGV[8], -1)
+    if kept > tonumber(ARGV[6]) then
+      redis.call('LTRIM', history, '-' .. ARGV[6], -1)
     end
     if store == '1' or kept == lines then -- what is told alone is of a call, moments after what led to it
-      redis.call('PEXPIRE', history, ARGV[7])
+      redis.call('PEXPIRE', history, ARGV[5])
     end
     at_arg = at_arg + lines
   end
@@ -186,10 +185,5 @@ write('ZADD', timers, wake)
 write('ZREM', timers, sleep)
 
 local found = table.concat(known)
-if ARGV[5] ~= '' then
-  length = length - redis.call('XTRIM', stream, 'MINID', '=', ARGV[6])
-  redis.call('HSET', meta, 'seq', ARGV[3], 'commit', ARGV[4], 'known', found, 'cursor', ARGV[5])
-else
-  redis.call('HSET', meta, 'seq', ARGV[3], 'commit', ARGV[4], 'known', found)
-end
+redis.call('HSET', meta, 'seq', ARGV[3], 'commit', ARGV[4], 'known', found)
 return { 'done', found, left() }

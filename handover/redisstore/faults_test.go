@@ -51,7 +51,7 @@ func TestScriptsAreSentAgain(t *testing.T) {
 				{"pauses", func() error { _, err := store.Pauses(ctx, []messenger.PageID{"1", "2"}); return err }},
 				{"acquire", func() (err error) { lease, _, err = store.Acquire(ctx, 1, "owner", time.Minute); return err }},
 				{"renew", func() error { _, err := store.Renew(ctx, []handover.Lease{lease, lease}, time.Minute); return err }},
-				{"read", func() error { _, err := store.Read(ctx, 1, "", 10); return err }},
+				{"read", func() error { _, err := store.Read(ctx, 1, 10); return err }},
 				{"commit", func() error { _, err := store.Commit(ctx, whole(lease, key)); return err }},
 				{"release", func() error { return store.Release(ctx, lease, true) }},
 			}
@@ -95,7 +95,8 @@ func TestARefusedCommitWritesNothing(t *testing.T) {
 			}
 			for name, r := range refusals {
 				c := whole(r.lease, key)
-				c.Put[0].Body, c.Threads[0].Body, c.Cursor = []byte("other"), nil, "9999999999999-0"
+				c.Put[0].Body, c.Threads[0].Body = []byte("other"), nil
+				c.Consumed = []handover.Entry{{ID: "9999999999999-0", Marks: strings.Repeat("m", 16)}}
 				if _, err := store.Commit(t.Context(), c); !errors.Is(err, r.want) {
 					t.Errorf("commit of %s = %v, want %v", name, err, r.want)
 				}
@@ -107,7 +108,8 @@ func TestARefusedCommitWritesNothing(t *testing.T) {
 	}
 }
 
-// A script is not rolled back: what could fail, fails before the first write.
+// A script is not rolled back: a commit must not fail half-way. Who owns a partition
+// knows that its keys are what they should be.
 func TestAKeyOfAnotherTypeStopsEverything(t *testing.T) {
 	t.Parallel()
 	for name, connect := range servers() {
@@ -115,18 +117,19 @@ func TestAKeyOfAnotherTypeStopsEverything(t *testing.T) {
 			t.Parallel()
 			rdb := connect(t)
 			ctx, key := t.Context(), threadIn(1, 0)
-			for _, name := range []string{"in", "dd", "tm", "ob", "dlq", "ep", "h:" + key.String()} {
+			for _, name := range []string{"in", "dd", "tm", "ob", "dlq", "ep"} {
 				prefix := newPrefix()
 				store := open(t, rdb, limits(prefix))
-				lease := acquire(t, store, 1, "owner")
 				check(t, rdb.Set(ctx, prefix+":{p1}:"+name, "not ours", 0).Err())
 				before := dump(t, rdb, prefix)
-				if _, err := store.Commit(ctx, whole(lease, key)); !strings.Contains(fmt.Sprint(err), "WRONGTYPE") {
-					t.Errorf("commit where %s is of another type = %v, want WRONGTYPE", name, err)
+				if _, _, err := store.Acquire(ctx, 1, "owner", time.Minute); !strings.Contains(fmt.Sprint(err), "WRONGTYPE") {
+					t.Errorf("Acquire() where %s is of another type = %v, want WRONGTYPE", name, err)
 				}
-				if name == "in" || name == "dd" {
-					if err := store.Append(ctx, []messenger.Event{event(key, "a")}); !strings.Contains(fmt.Sprint(err), "WRONGTYPE") {
-						t.Errorf("append where %s is of another type = %v, want WRONGTYPE", name, err)
+				if name == "in" {
+					for _, events := range [][]messenger.Event{{event(key, "a")}, {event(key, "a"), event(key, "b")}} {
+						if err := store.Append(ctx, events); !strings.Contains(fmt.Sprint(err), "WRONGTYPE") {
+							t.Errorf("append of %d where %s is of another type = %v, want WRONGTYPE", len(events), name, err)
+						}
 					}
 				}
 				if got := dump(t, rdb, prefix); !reflect.DeepEqual(got, before) {
@@ -135,6 +138,107 @@ func TestAKeyOfAnotherTypeStopsEverything(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A thread's own keys are looked at by nobody before a commit writes them.
+func TestAThreadsKeysAreReplacedWhateverTheyHold(t *testing.T) {
+	t.Parallel()
+	for name, connect := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rdb := connect(t)
+			ctx, key := t.Context(), threadIn(1, 0)
+			store := open(t, rdb, limits("a"))
+			lease := acquire(t, store, 1, "owner")
+			check(t, rdb.Set(ctx, "a:{p1}:h:"+key.String(), "not ours", 0).Err())
+			check(t, rdb.RPush(ctx, "a:{p1}:t:"+key.String(), "not ours").Err())
+			c := whole(lease, key)
+			if _, err := store.Commit(ctx, c); err != nil {
+				t.Fatalf("Commit() = %v", err)
+			}
+			body, history, _, _, err := store.Thread(ctx, key)
+			check(t, err)
+			if string(body) != string(c.Threads[0].Body) || len(history) != len(c.History) {
+				t.Errorf("thread = %q with %d lines, want %q with %d", body, len(history), c.Threads[0].Body, len(c.History))
+			}
+		})
+	}
+}
+
+// What an owner stores is announced to nobody, as it wakes itself. Where it was not
+// the owner any more, the new one must hear of it: from whom stored it, once it
+// learns so.
+func TestEntriesOfAnOwnerThatWasAreAnnounced(t *testing.T) {
+	t.Parallel()
+	learns := map[string]func(s *redisstore.Store, lease handover.Lease) error{
+		"by_reading": func(s *redisstore.Store, _ handover.Lease) error { _, err := s.Read(t.Context(), 1, 1); return err },
+		"by_renewing": func(s *redisstore.Store, lease handover.Lease) error {
+			_, err := s.Renew(t.Context(), []handover.Lease{lease}, time.Minute)
+			return err
+		},
+		"by_committing": func(s *redisstore.Store, lease handover.Lease) error {
+			if _, err := s.Commit(t.Context(), handover.Commit{Lease: lease}); !errors.Is(err, handover.ErrLeaseLost) {
+				return fmt.Errorf("Commit() = %w, want %w", err, handover.ErrLeaseLost)
+			}
+			return nil
+		},
+	}
+	for name, learn := range learns {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rdb, clock := mini(t)
+			was, is := open(t, rdb, limits("a")), open(t, rdb, limits("a"))
+			old := acquire(t, was, 1, "old")
+			clock.Advance(time.Hour)
+			acquire(t, is, 1, "new")
+			heard := listen(t, is)
+			check(t, was.Append(t.Context(), []messenger.Event{event(threadIn(1, 0), "a")}))
+			check(t, learn(was, old))
+			if got := <-heard; got != 1 {
+				t.Errorf("announcement = %d, want 1", got)
+			}
+			check(t, was.Append(t.Context(), []messenger.Event{event(threadIn(2, 0), "b")}))
+			if got := <-heard; got != 2 {
+				t.Errorf("next announcement = %d, want 2: one is told once", got)
+			}
+		})
+	}
+}
+
+// Its owner gives a partition back while something is on its way there.
+func TestEntriesStoredDuringAReleaseAreAnnounced(t *testing.T) {
+	t.Parallel()
+	rdb, _ := mini(t)
+	was, is := open(t, rdb, limits("a")), open(t, rdb, limits("a"))
+	lease := acquire(t, was, 1, "old")
+	heard := listen(t, is)
+	released := false
+	rdb.AddHook(&failing{fail: func(_ int, cmd redis.Cmder) error {
+		if cmd.Name() == "xadd" && !released {
+			released = true
+			return was.Release(t.Context(), lease, true)
+		}
+		return nil
+	}})
+	check(t, was.Append(t.Context(), []messenger.Event{event(threadIn(1, 0), "a")}))
+	for _, of := range []string{"release", "entry"} {
+		if got := <-heard; got != 1 {
+			t.Errorf("announcement of the %s = %d, want 1", of, got)
+		}
+	}
+}
+
+// listen returns the announcements that a Store hears, once they flow.
+func listen(t *testing.T, store *redisstore.Store) <-chan int {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	heard, ended := make(chan int, 100), make(chan error, 1)
+	go func() { ended <- store.Wakes(ctx, func(p int) { heard <- p }) }()
+	t.Cleanup(func() { cancel(); check(t, <-ended) })
+	if got := <-heard; got != -1 {
+		t.Fatalf("first announcement = %d, want -1", got)
+	}
+	return heard
 }
 
 // When memory runs out nothing more is accepted, but what was goes on its way,
@@ -146,7 +250,7 @@ func TestOutOfMemory(t *testing.T) {
 	check(t, store.Append(ctx, []messenger.Event{event(key, "a")}))
 	lease := acquire(t, store, 1, "owner")
 	second := acquire(t, store, 2, "owner")
-	entries, err := store.Read(ctx, 1, "", 10)
+	entries, err := store.Read(ctx, 1, 10)
 	check(t, err)
 
 	check(t, rdb.ConfigSet(ctx, "maxmemory", "1").Err())
@@ -163,7 +267,7 @@ func TestOutOfMemory(t *testing.T) {
 		t.Errorf("without memory there is %v, want %v", got, before)
 	}
 	c := whole(lease, key)
-	c.Cursor = entries.Entries[0].ID
+	c.Consumed = entries.Entries
 	if _, err := store.Commit(ctx, c); err != nil {
 		t.Errorf("Commit() without memory = %v", err)
 	}
@@ -186,8 +290,10 @@ func TestOutOfMemory(t *testing.T) {
 
 	check(t, rdb.ConfigSet(ctx, "maxmemory", "0").Err())
 	check(t, store.Append(ctx, []messenger.Event{event(key, "a"), event(key, "b")}))
-	if got := rdb.XLen(ctx, "a:{p1}:in").Val(); got != 1 {
-		t.Errorf("%d entries wait, want b alone", got)
+	entries, err = store.Read(ctx, 1, 10)
+	check(t, err)
+	if got := entries.Entries; len(got) != 2 || !got[0].Known || got[1].Known {
+		t.Errorf("entries = %+v, want b alone to be new", got)
 	}
 }
 
@@ -201,9 +307,18 @@ func TestForgettingIsBounded(t *testing.T) {
 	for i := range events {
 		events[i] = event(threadIn(1, 0), strconv.Itoa(i))
 	}
-	check(t, store.Append(t.Context(), events))
+	decide := func(events []messenger.Event) {
+		t.Helper()
+		check(t, store.Append(t.Context(), events))
+		batch, err := store.Read(t.Context(), 1, len(events))
+		check(t, err)
+		done, err := store.Commit(t.Context(), handover.Commit{Lease: lease, Consumed: batch.Entries})
+		check(t, err)
+		lease.Seq = done.Seq
+	}
+	decide(events)
 	clock.Advance(47 * time.Hour)
-	check(t, store.Append(t.Context(), []messenger.Event{event(threadIn(1, 0), "young")}))
+	decide([]messenger.Event{event(threadIn(1, 0), "young")})
 	clock.Advance(2 * time.Hour)
 	for _, want := range []int64{501, 1, 1} {
 		_, err := store.Renew(t.Context(), []handover.Lease{lease}, time.Minute)

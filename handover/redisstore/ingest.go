@@ -35,11 +35,13 @@ var (
 	errNoID = errors.New("event has no id")
 )
 
-// Append stores events in their partitions' streams, each once, however often it
-// comes within Options.Horizon, and under whichever of its ids: one that has
-// aliases is not stored where any of them is known. It returns nil only if all are stored as
-// Options.Durability says. After an error some may be stored: the same events are
-// to be offered again.
+// Append stores events in their partitions' streams. It returns nil only if all are
+// stored as Options.Durability says. After an error some may be stored: the same
+// events are to be offered again.
+//
+// However often an event comes within Options.Horizon, and under whichever of its
+// ids, [Store.Read] tells it to be new once: one that has aliases is known where any
+// of them is.
 func (s *Store) Append(ctx context.Context, events []messenger.Event) error {
 	var deposits []*deposit
 	at := make(map[int]*deposit)
@@ -63,7 +65,7 @@ func (s *Store) Append(ctx context.Context, events []messenger.Event) error {
 }
 
 // Command stores an operator's command for a thread in its partition's stream.
-// The id, which the caller draws, makes a repeat harmless within Options.Horizon.
+// The id, which the caller draws, makes a repeat known within Options.Horizon.
 func (s *Store) Command(ctx context.Context, key messenger.ThreadKey, id string, body []byte) error {
 	if id == "" {
 		return fmt.Errorf("append command for %s: %w", key, errNoID)
@@ -73,31 +75,34 @@ func (s *Store) Command(ctx context.Context, key messenger.ThreadKey, id string,
 	return s.ingest(ctx, []*deposit{d})
 }
 
-// deposit is what is to be stored in one partition: one run of ingest.lua.
+// deposit is what is to be stored in one partition at once.
 type deposit struct {
 	partition *partition
-	args      []any
-	whole     bool  // Redis needs the script's source
-	err       error // of the last attempt
+	owner     string // our token, where the partition is ours
+	args      []any  // of each entry: kind, marks, body
+	whole     bool   // Redis needs the script's source
+	err       error  // of the last attempt
 }
 
 func (s *Store) deposit(p int) *deposit {
-	part := &s.partitions[p]
-	return &deposit{partition: part, args: []any{s.keys.wake(), part.number, s.token(p)}}
+	return &deposit{partition: &s.partitions[p], owner: s.token(p)}
 }
 
 func (d *deposit) add(kind handover.EntryKind, body []byte, id string, aliases ...string) {
-	ids := hash(id)
+	marks := mark(id)
 	for _, alias := range aliases {
-		ids = append(ids, hash(alias)...)
+		marks += mark(alias)
 	}
-	d.args = append(d.args, ids, string(kind), body)
+	d.args = append(d.args, string(kind), marks, body)
 }
 
-// hash returns what is remembered of an id: 16 bytes are half the memory of a mid.
-func hash(id string) []byte {
+// markSize is the size of a mark, in bytes.
+const markSize = 16
+
+// mark returns what is remembered of an id: half the memory of a mid.
+func mark(id string) string {
 	sum := sha256.Sum256([]byte(id))
-	return sum[:16]
+	return string(sum[:markSize])
 }
 
 // ingest makes deposits until all are stored, or one cannot be.
@@ -150,7 +155,7 @@ func (s *Store) send(ctx context.Context, deposits []*deposit) {
 			d.err = err
 			continue
 		}
-		errands[i] = newErrand(d.command(ctx))
+		errands[i] = newErrand(s.appending(ctx, d))
 		byLane[lane] = append(byLane[lane], errands[i])
 	}
 	for lane, together := range byLane {
@@ -167,10 +172,17 @@ func (s *Store) send(ctx context.Context, deposits []*deposit) {
 	}
 }
 
-// command returns the run of ingest.lua.
-func (d *deposit) command(ctx context.Context) *redis.Cmd {
-	keys := []string{d.partition.meta, d.partition.in, d.partition.seen}
-	cmd := evalSha(ctx, ingestScript, keys, d.args)
+// appending returns the command that makes a deposit: ingest.lua, but where all that
+// it would do is one XADD.
+func (s *Store) appending(ctx context.Context, d *deposit) *redis.Cmd {
+	wake := s.keys.wake()
+	if d.owner != "" {
+		wake = ""
+	}
+	if wake == "" && len(d.args) == 3 {
+		return redis.NewCmd(ctx, "xadd", d.partition.in, "*", "k", d.args[0], "m", d.args[1], "b", d.args[2])
+	}
+	cmd := evalSha(ctx, ingestScript, []string{d.partition.in}, append([]any{wake, d.partition.number}, d.args...))
 	if d.whole {
 		cmd.Args()[0], cmd.Args()[1] = "eval", ingestSource
 	}
@@ -182,15 +194,15 @@ func (s *Store) sent(ctx context.Context, d *deposit, e *errand) error {
 	if err := e.result(ctx); err != nil {
 		return err
 	}
-	ours, err := e.cmd.Int64()
-	if err != nil {
-		return err // a reply that is no number is no reply, hence nothing is stored
-	}
 	if n := e.confirmed; n != nil && n.Val() < int64(s.Replicas) {
 		return errors.Join(fmt.Errorf("%w: %d of %d within %v", ErrNotReplicated, n.Val(), s.Replicas, s.WaitTimeout), n.Err())
 	}
-	if ours == 1 {
+	switch {
+	case d.owner == "": // the script has told its owner
+	case d.owner == s.token(d.partition.n):
 		s.tell(d.partition.n)
+	default: // it was given away meanwhile, and its new owner may not have seen this
+		return s.announce(ctx, d.partition.n)
 	}
 	return nil
 }

@@ -56,8 +56,8 @@ func (s *Store) Acquire(ctx context.Context, p int, token string, ttl time.Durat
 		return lease, false, nil
 	case len(reply) == 2 && reply[0] == "newer":
 		err = fmt.Errorf("%w: schema %s, this one knows %d", handover.ErrNewerSchema, reply[1], schema)
-	case len(reply) == 5 && reply[0] == "ours":
-		lease = handover.Lease{Partition: p, Token: token, Cursor: reply[3], Clean: reply[4] == "1"}
+	case len(reply) == 4 && reply[0] == "ours":
+		lease = handover.Lease{Partition: p, Token: token, Clean: reply[3] == "1"}
 		var epochErr, seqErr error
 		lease.Epoch, epochErr = strconv.ParseInt(reply[1], 10, 64)
 		lease.Seq, seqErr = strconv.ParseInt(reply[2], 10, 64)
@@ -80,7 +80,7 @@ func (s *Store) Acquire(ctx context.Context, p int, token string, ttl time.Durat
 // while its owner trusts its lease; unconfirmed tells that too few did.
 func (s *Store) acquire(ctx context.Context, part *partition, token string, ttl time.Duration) (reply []string, unconfirmed, err error) {
 	run := func(on redis.Scripter) ([]string, error) {
-		return acquireScript.Run(ctx, on, []string{part.meta, part.scratch}, token, ttl.Milliseconds(), schema).StringSlice()
+		return acquireScript.Run(ctx, on, []string{part.meta, part.scratch, part.in, part.seen, part.timers, part.outbox, part.buried, part.episodes}, token, ttl.Milliseconds(), schema).StringSlice()
 	}
 	if s.Durability != Replicated {
 		reply, err = run(s.rdb)
@@ -132,6 +132,7 @@ func (s *Store) Renew(ctx context.Context, leases []handover.Lease, ttl time.Dur
 			faults = append(faults, fmt.Errorf("renew partition %d: %w", l.Partition, err))
 		case ours == 0:
 			lost = append(lost, l.Partition)
+			faults = append(faults, s.disown(ctx, l.Partition, l.Token))
 		}
 	}
 	return lost, errors.Join(faults...)
@@ -146,6 +147,7 @@ func (s *Store) Release(ctx context.Context, lease handover.Lease, clean bool) e
 	if clean {
 		mark = "1"
 	}
+	s.forgo(lease.Partition, lease.Token) // before others can have it
 	err := releaseScript.Run(ctx, s.rdb, []string{part.meta, part.scratch}, lease.Token, mark, s.keys.wake(), part.number).Err()
 	if err != nil {
 		return fmt.Errorf("release partition %d: %w", lease.Partition, err)
@@ -153,11 +155,26 @@ func (s *Store) Release(ctx context.Context, lease handover.Lease, clean bool) e
 	return nil
 }
 
-// token returns the token with which this Store acquired partition p last, ” for
-// none. Whether it is still the owner's, ingest.lua sees.
+// token returns the token with which this Store owns partition p as far as it knows,
+// "" for none.
 func (s *Store) token(p int) string {
 	if token := s.tokens[p].Load(); token != nil {
 		return *token
 	}
 	return ""
+}
+
+// forgo forgets that partition p is ours, and tells whether it was by token.
+func (s *Store) forgo(p int, token string) bool {
+	held := s.tokens[p].Load()
+	return held != nil && *held == token && s.tokens[p].CompareAndSwap(held, nil)
+}
+
+// disown notes that partition p is not ours any more. What this Store has stored
+// there since it was lost nobody was told of: its new owner is told now.
+func (s *Store) disown(ctx context.Context, p int, token string) error {
+	if !s.forgo(p, token) {
+		return nil
+	}
+	return s.announce(ctx, p)
 }

@@ -45,8 +45,7 @@ func (s *Store) Leave(ctx context.Context, member string) error {
 // members changed or a Page was paused. Announcements are not kept for who is not connected, so fn is
 // called with -1 after each connect as well: look everywhere. A connection that
 // died silently is noticed after about eight seconds. What this very Store appends
-// to a partition that it has acquired is not announced to others: fn is called at
-// once. It must not block, and calls may come at the same time.
+// to a partition that it owns is not announced to others: fn is called at once. It must not block, and calls may come at the same time.
 func (s *Store) Wakes(ctx context.Context, fn func(partition int)) error {
 	s.listeners.Store(&fn, nil)
 	defer s.listeners.Delete(&fn)
@@ -73,6 +72,14 @@ func (s *Store) Wakes(ctx context.Context, fn func(partition int)) error {
 	}
 	if ctx.Err() == nil {
 		return fmt.Errorf("subscription to %s: %w", s.keys.wake(), redis.ErrClosed)
+	}
+	return nil
+}
+
+// announce tells all processes that partition p has new entries.
+func (s *Store) announce(ctx context.Context, p int) error {
+	if err := s.rdb.Publish(ctx, s.keys.wake(), s.partitions[p].number).Err(); err != nil {
+		return fmt.Errorf("announce entries in partition %d: %w", p, err)
 	}
 	return nil
 }

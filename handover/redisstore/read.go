@@ -17,45 +17,39 @@ var readSource string
 
 var readScript = redis.NewScript(readSource)
 
-// Read returns up to limit entries of partition p after cursor ("" = from the
-// start), up to limit threads whose timer is due, the next timer, the clock of
-// Redis, and whose the partition is at which step, in one round trip. A limit of 0 asks for no entries and no due
-// timers. An entry's At is the time in its id.
-func (s *Store) Read(ctx context.Context, p int, cursor string, limit int) (handover.Batch, error) {
-	batch, err := s.read(ctx, &s.partitions[p], cursor, limit)
+// Read returns up to limit entries of partition p, oldest first, and which of them
+// came before; up to limit threads whose timer is due, the next timer, the clock of
+// Redis, and whose the partition is at which step, in one round trip. A limit of 0
+// asks for no entries and no due timers. An entry's At is the time in its id.
+func (s *Store) Read(ctx context.Context, p, limit int) (handover.Batch, error) {
+	part := &s.partitions[p]
+	reply, err := s.script(ctx, readScript, []string{part.in, part.timers, part.meta, part.seen}, max(limit, 0)).Slice()
 	if err != nil {
 		return handover.Batch{}, fmt.Errorf("read partition %d: %w", p, err)
 	}
-	return batch, nil
-}
-
-func (s *Store) read(ctx context.Context, part *partition, cursor string, limit int) (handover.Batch, error) {
-	from := "-"
-	if cursor != "" {
-		var err error
-		if from, err = following(cursor); err != nil {
-			return handover.Batch{}, err
-		}
-	}
-	reply, err := s.script(ctx, readScript, []string{part.in, part.timers, part.meta}, from, max(limit, 0)).Slice()
+	batch, err := unpackBatch(reply)
 	if err != nil {
-		return handover.Batch{}, err
+		return handover.Batch{}, fmt.Errorf("read partition %d: %w", p, err)
 	}
-	return unpackBatch(reply)
+	if own := s.token(p); own != batch.Token {
+		err = s.disown(ctx, p, own)
+	}
+	return batch, err
 }
 
 // unpackBatch reads what read.lua returns.
 func unpackBatch(reply []any) (batch handover.Batch, err error) {
-	if len(reply) != 6 {
+	if len(reply) != 7 {
 		return batch, fmt.Errorf("%w: %v", errReply, reply)
 	}
 	now, isText := reply[0].(string)
 	entries, haveEntries := reply[1].([]any)
-	due, haveDue := reply[2].([]any)
-	next, haveNext := reply[3].([]any)
-	token, haveToken := reply[4].(string)
-	seq, haveSeq := reply[5].(string)
-	if !isText || !haveEntries || !haveDue || !haveNext || !haveToken || !haveSeq {
+	known, haveKnown := reply[2].([]any)
+	due, haveDue := reply[3].([]any)
+	next, haveNext := reply[4].([]any)
+	token, haveToken := reply[5].(string)
+	seq, haveSeq := reply[6].(string)
+	if !isText || !haveEntries || !haveKnown || !haveDue || !haveNext || !haveToken || !haveSeq {
 		return batch, fmt.Errorf("%w: %v", errReply, reply)
 	}
 	if batch.Now, err = unixMilli(now); err != nil {
@@ -71,6 +65,13 @@ func unpackBatch(reply []any) (batch handover.Batch, err error) {
 			return batch, err
 		}
 	}
+	for _, position := range known {
+		at, _ := position.(int64)
+		if at < 1 || at > int64(len(entries)) {
+			return batch, fmt.Errorf("%w: entry %v", errReply, position)
+		}
+		batch.Entries[at-1].Known = true
+	}
 	batch.Due = make([]string, len(due))
 	for i, thread := range due {
 		if batch.Due[i], isText = thread.(string); !isText {
@@ -84,7 +85,7 @@ func unpackBatch(reply []any) (batch handover.Batch, err error) {
 	return batch, err
 }
 
-// unpackEntry reads [id, [k, kind, b, body]].
+// unpackEntry reads [id, [k, kind, m, marks, b, body]].
 func unpackEntry(reply any) (e handover.Entry, err error) {
 	pair, _ := reply.([]any)
 	if len(pair) != 2 {
@@ -92,13 +93,14 @@ func unpackEntry(reply any) (e handover.Entry, err error) {
 	}
 	id, _ := pair[0].(string)
 	fields, _ := pair[1].([]any)
-	if len(fields) != 4 || fields[0] != "k" || fields[2] != "b" {
+	if len(fields) != 6 || fields[0] != "k" || fields[2] != "m" || fields[4] != "b" {
 		return e, fmt.Errorf("%w: entry %v", errReply, reply)
 	}
 	kind, _ := fields[1].(string)
-	body, _ := fields[3].(string)
+	marks, _ := fields[3].(string)
+	body, _ := fields[5].(string)
 	ms, _, _ := strings.Cut(id, "-")
-	e = handover.Entry{ID: id, Kind: handover.EntryKind(kind), Body: []byte(body)}
+	e = handover.Entry{ID: id, Kind: handover.EntryKind(kind), Marks: marks, Body: []byte(body)}
 	e.At, err = unixMilli(ms)
 	return e, err
 }
@@ -108,7 +110,7 @@ func following(id string) (string, error) {
 	ms, n, ok := strings.Cut(id, "-")
 	seq, err := strconv.ParseUint(n, 10, 63)
 	if _, msErr := strconv.ParseUint(ms, 10, 63); !ok || err != nil || msErr != nil {
-		return "", fmt.Errorf("%w: cursor %q", errReply, id)
+		return "", fmt.Errorf("%w: entry id %q", errReply, id)
 	}
 	return ms + "-" + strconv.FormatUint(seq+1, 10), nil
 }

@@ -1,7 +1,7 @@
 // Package redisstore keeps a partition's life in Redis: what was accepted, who
 // owns it, its threads, timers, outbox and history.
 //
-//	Append ─▶ in ─Read─▶ owner ─Commit─▶ threads, timers, outbox, history, cursor
+//	Append ─▶ in ─Read─▶ owner ─Commit─▶ threads, timers, outbox, history
 //
 // Everything of a partition shares a hash tag, and every change is one Lua script
 // that tests before it writes: it happens entirely, or not at all. The scripts

@@ -86,26 +86,28 @@ func (b *bench) commit(t *testing.T, lease *handover.Lease, c handover.Commit) h
 		t.Fatalf("Commit(%s) = seq %d, want %d", brief(c), done.Seq, want)
 	}
 	lease.Seq = done.Seq
-	if c.Cursor != "" {
-		lease.Cursor = c.Cursor
-	}
 	return done
 }
 
-func (b *bench) read(t *testing.T, p int, cursor string, limit int) handover.Batch {
+func (b *bench) read(t *testing.T, p, limit int) handover.Batch {
 	t.Helper()
-	batch, err := b.Read(t.Context(), p, cursor, limit)
+	batch, err := b.Read(t.Context(), p, limit)
 	if err != nil {
-		t.Fatalf("Read(%d, %q) = %v", p, cursor, err)
+		t.Fatalf("Read(%d) = %v", p, err)
 	}
 	return batch
 }
 
-// mids returns the mids of all events that wait in a partition.
+// news returns what is new among entries.
+func news(entries []handover.Entry) []handover.Entry {
+	return slices.DeleteFunc(slices.Clone(entries), func(e handover.Entry) bool { return e.Known })
+}
+
+// mids returns the mids of all new events that wait in a partition.
 func (b *bench) mids(t *testing.T, p int) []string {
 	t.Helper()
 	mids := []string{}
-	for _, e := range b.read(t, p, "", 10_000).Entries {
+	for _, e := range news(b.read(t, p, 10_000).Entries) {
 		ev, err := messenger.UnmarshalEvent(e.Body)
 		if err != nil {
 			t.Fatalf("entry %s holds %q: %v", e.ID, e.Body, err)
@@ -118,9 +120,7 @@ func (b *bench) mids(t *testing.T, p int) []string {
 // consume commits a partition's entries as read.
 func (b *bench) consume(t *testing.T, lease *handover.Lease) {
 	t.Helper()
-	if entries := b.read(t, lease.Partition, lease.Cursor, 10_000).Entries; len(entries) > 0 {
-		b.commit(t, lease, handover.Commit{Cursor: entries[len(entries)-1].ID})
-	}
+	b.commit(t, lease, handover.Commit{Consumed: b.read(t, lease.Partition, 10_000).Entries})
 }
 
 // snapshot is all that can be seen of a partition and of two of its threads.
@@ -133,8 +133,8 @@ func (b *bench) snapshot(t *testing.T, p int) string {
 		}
 		fmt.Fprintf(&out, "%s: %q\n", what, value)
 	}
-	batch, err := b.Read(t.Context(), p, "", 1000)
-	batch.Now = time.Time{}
+	batch, err := b.Read(t.Context(), p, 1000)
+	batch.Now, batch.Entries = time.Time{}, news(batch.Entries)
 	show("read", batch, err)
 	pending, err := b.Outbox(t.Context(), p)
 	slices.SortFunc(pending, func(a, b handover.Pending) int { return strings.Compare(a.ID, b.ID) })

@@ -3,6 +3,7 @@ package storetest
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,10 +17,10 @@ import (
 // partition. It consumes what waits there.
 func (b *bench) everything(t *testing.T, lease handover.Lease) handover.Commit {
 	t.Helper()
-	batch := b.read(t, lease.Partition, lease.Cursor, 100)
+	batch := b.read(t, lease.Partition, 100)
 	thread := threadIn(lease.Partition, 0).String()
 	c := handover.Commit{
-		Lease: lease, Now: batch.Now,
+		Lease: lease, Now: batch.Now, Consumed: batch.Entries,
 		Threads:  []handover.ThreadWrite{{Thread: thread, Body: []byte(`{"phase":"human"}`), Wake: batch.Now.Add(time.Hour)}},
 		Put:      []handover.Pending{{ID: "said", Body: []byte(`{"thread":"` + thread + `"}`)}, {ID: "echoed", Body: []byte("{}")}},
 		Drop:     []string{"settled"},
@@ -27,9 +28,6 @@ func (b *bench) everything(t *testing.T, lease handover.Lease) handover.Commit {
 		History:  []handover.HistoryWrite{{Thread: thread, Body: []byte("line 1")}, {Thread: thread, Body: []byte("line 2")}},
 		Buried:   []handover.Buried{{Thread: thread, Cause: "panic", Body: []byte("poison"), At: batch.Now}},
 		Episodes: [][]byte{[]byte(`{"thread":"` + thread + `","n":1}`)},
-	}
-	if n := len(batch.Entries); n > 0 {
-		c.Cursor = batch.Entries[n-1].ID
 	}
 	return c
 }
@@ -61,13 +59,13 @@ func aCommitIsAppliedWhole(t *testing.T, b *bench) {
 	episodes, err := b.Episodes(t.Context(), 10)
 	must(t, err)
 	wantEqual(t, "episodes", episodes, c.Episodes)
-	batch := b.read(t, 1, "", 100)
+	batch := b.read(t, 1, 100)
 	wantEqual(t, "entries", len(batch.Entries), 0)
 	wantEqual(t, "next timer", batch.NextDue, c.Threads[0].Wake)
 
 	must(t, b.Release(t.Context(), lease, true))
 	next := b.acquire(t, 1, "next")
-	wantEqual(t, "next lease", next, handover.Lease{Partition: 1, Token: "next", Epoch: 2, Seq: 2, Cursor: c.Cursor, Clean: true})
+	wantEqual(t, "next lease", next, handover.Lease{Partition: 1, Token: "next", Epoch: 2, Seq: 2, Clean: true})
 }
 
 // refuse checks that a commit is refused and changes nothing.
@@ -114,19 +112,23 @@ func aStaleCommitIsRefused(t *testing.T, b *bench) {
 	wantEqual(t, "commits refused for the lease", b.Refused(), int64(0))
 }
 
-// The owner has read what a failover has lost: nobody was told that it was stored,
-// so that it is offered again, and must not have been decided by then.
-func whatIsNotThereIsNotConsumed(t *testing.T, b *bench) {
+// The owner has read what a failover has lost. It is offered again, before it is
+// committed or after: it is known by then, and what else came is not lost with it.
+func whatIsLostIsKnownWhenItComesAgain(t *testing.T, b *bench) {
+	key := threadIn(9, 0)
 	lease := b.acquire(t, 9, "owner")
-	b.append(t, threadIn(9, 0), "a")
+	b.append(t, key, "a", "b")
 	c := b.everything(t, lease)
-	lost := c
-	lost.Cursor = strings.Split(c.Cursor, "-")[0] + "-7"
-	b.refuse(t, "a commit of an entry that is lost", lost, handover.ErrStale)
+	for i := range c.Consumed {
+		c.Consumed[i].ID = strings.Split(c.Consumed[i].ID, "-")[0] + "-" + strconv.Itoa(7+i) // which are not there
+	}
+	b.append(t, key, "c")
 	b.commit(t, &lease, c)
-	again := handover.Commit{Lease: lease, Cursor: c.Cursor}
-	b.refuse(t, "a commit of an entry that was consumed", again, handover.ErrStale)
-	wantEqual(t, "commits refused for the lease", b.Refused(), int64(0))
+	wantEqual(t, "new events", b.mids(t, 9), []string{"c"})
+	b.append(t, key, "b", "d", "a")
+	wantEqual(t, "new events after a repeat", b.mids(t, 9), []string{"c", "d"})
+	b.consume(t, &lease)
+	wantEqual(t, "entries left", len(b.read(t, 9, 100).Entries), 0)
 }
 
 func oneOfManyCommits(t *testing.T, b *bench) {
@@ -191,20 +193,17 @@ func everythingMayBeRepeated(t *testing.T, b *bench) {
 	b.refuse(t, "a repeat of a commit of the owner before", c, handover.ErrLeaseLost)
 }
 
-func aBadCursorIsRefused(t *testing.T, b *bench) {
+func whatIsNoEntryIsRefused(t *testing.T, b *bench) {
 	lease := b.acquire(t, 11, "owner")
 	b.append(t, threadIn(11, 0), "a")
-	for _, cursor := range []string{"x", "1", "1-", "-1", "1-2-3", "1-x"} {
+	for _, id := range []string{"", "x", "1-", "-1", "1-2-3", "1-x"} {
 		before := b.snapshot(t, 11)
-		if _, err := b.Read(t.Context(), 11, cursor, 1); err == nil {
-			t.Errorf("Read(%q) = nil, want an error", cursor)
-		}
 		c := b.everything(t, lease)
-		c.Cursor = cursor
+		c.Consumed = append([]handover.Entry{{ID: id}}, c.Consumed...)
 		if _, err := b.Commit(t.Context(), c); err == nil {
-			t.Errorf("Commit(%q) = nil, want an error", cursor)
+			t.Errorf("Commit(%q) = nil, want an error", id)
 		}
-		wantEqual(t, "partition after cursor "+cursor, b.snapshot(t, 11), before)
+		wantEqual(t, "partition after entry "+id, b.snapshot(t, 11), before)
 	}
 }
 
@@ -239,7 +238,7 @@ func anyBytesAreStored(t *testing.T, b *bench) {
 func aHugeCommit(t *testing.T, b *bench) {
 	const p, many = 15, 3001
 	lease := b.acquire(t, p, "owner")
-	wake := b.read(t, p, "", 0).Now.Add(time.Hour)
+	wake := b.read(t, p, 0).Now.Add(time.Hour)
 	c := handover.Commit{Echoed: numbered("echo", many), Drop: numbered("gone", many)}
 	for i, id := range numbered("effect", many) {
 		c.Put = append(c.Put, handover.Pending{ID: id, Body: []byte("{}")})

@@ -4,7 +4,6 @@ package storetest
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -70,10 +69,11 @@ func entriesKeepTheirOrderAndContent(t *testing.T, b *bench) {
 	b.append(t, two, "d")
 	events = append(events, message(two, "d"))
 
-	batch := b.read(t, 9, "", 100)
-	wantEqual(t, "number of entries", len(batch.Entries), len(events))
+	batch := b.read(t, 9, 100)
+	entries := news(batch.Entries)
+	wantEqual(t, "number of entries", len(entries), len(events))
 	var ids []string
-	for i, e := range batch.Entries {
+	for i, e := range entries {
 		want, err := events[i].Marshal()
 		must(t, err)
 		wantEqual(t, "entry "+e.ID, string(e.Body), string(want))
@@ -131,7 +131,7 @@ func commandsAreStoredOnce(t *testing.T, b *bench) {
 	b.append(t, key, "b")
 
 	var kinds []handover.EntryKind
-	for _, e := range b.read(t, 13, "", 100).Entries {
+	for _, e := range news(b.read(t, 13, 100).Entries) {
 		kinds = append(kinds, e.Kind)
 		if e.Kind == handover.EntryCommand {
 			wantEqual(t, "command", string(e.Body), string(body))
@@ -143,16 +143,12 @@ func commandsAreStoredOnce(t *testing.T, b *bench) {
 func readingIsBounded(t *testing.T, b *bench) {
 	mids := numbered("m", 10)
 	b.append(t, threadIn(15, 0), mids...)
-	first := b.read(t, 15, "", 4).Entries
+	first := b.read(t, 15, 4).Entries
 	wantEqual(t, "entries of a bounded read", len(first), 4)
-	rest := b.read(t, 15, first[3].ID, 100).Entries
-	wantEqual(t, "entries after the cursor", len(rest), 6)
-	if ev, err := messenger.UnmarshalEvent(rest[0].Body); err != nil || string(ev.MID) != mids[4] {
-		t.Errorf("first entry after the cursor = %s, %v, want %s", ev.MID, err, mids[4])
+	if ev, err := messenger.UnmarshalEvent(first[3].Body); err != nil || string(ev.MID) != mids[3] {
+		t.Errorf("fourth entry = %s, %v, want %s", ev.MID, err, mids[3])
 	}
-	wantEqual(t, "entries after the last", len(b.read(t, 15, rest[5].ID, 100).Entries), 0)
-
-	clock := b.read(t, 15, "", 0)
+	clock := b.read(t, 15, 0)
 	wantEqual(t, "entries of a read of none", len(clock.Entries)+len(clock.Due), 0)
 	if clock.Now.IsZero() {
 		t.Error("a read of none does not tell the time")
@@ -163,26 +159,24 @@ func consumedEntriesAreGone(t *testing.T, b *bench) {
 	key := threadIn(17, 0)
 	lease := b.acquire(t, 17, "owner")
 	b.append(t, key, "a", "b", "c")
-	entries := b.read(t, 17, "", 100).Entries
-	done := b.commit(t, &lease, handover.Commit{Cursor: entries[1].ID})
+	entries := b.read(t, 17, 100).Entries
+	done := b.commit(t, &lease, handover.Commit{Consumed: entries[:2]})
 	wantEqual(t, "entries left after two were consumed", done.Left, true)
 	wantEqual(t, "events after two were consumed", b.mids(t, 17), []string{"c"})
-	done = b.commit(t, &lease, handover.Commit{}) // leaves the cursor where it is
-	wantEqual(t, "entries left after a commit without cursor", done.Left, true)
-	wantEqual(t, "events after a commit without cursor", b.mids(t, 17), []string{"c"})
-	done = b.commit(t, &lease, handover.Commit{Cursor: entries[2].ID})
+	done = b.commit(t, &lease, handover.Commit{})
+	wantEqual(t, "entries left after a commit that consumes none", done.Left, true)
+	wantEqual(t, "events after a commit that consumes none", b.mids(t, 17), []string{"c"})
+	done = b.commit(t, &lease, handover.Commit{Consumed: entries[2:]})
 	wantEqual(t, "entries left after all were consumed", done.Left, false)
 	wantEqual(t, "events after all were consumed", b.mids(t, 17), []string{})
 
-	// What comes next comes after the cursor, in an emptied stream as well.
-	b.append(t, key, "d")
-	got := b.read(t, 17, entries[2].ID, 100).Entries
-	if len(got) != 1 || !strings.Contains(string(got[0].Body), "message:d") {
-		t.Errorf("entries after the cursor = %v, want d alone", got)
-	}
-	must(t, b.Release(t.Context(), lease, true))
-	next := b.acquire(t, 17, "next")
-	wantEqual(t, "cursor of the next owner", next.Cursor, entries[2].ID)
+	b.append(t, key, "d") // to an emptied stream
+	wantEqual(t, "events after one more", b.mids(t, 17), []string{"d"})
+	many := numbered("m", 2500)
+	b.append(t, key, many...)
+	b.consume(t, &lease)
+	b.append(t, key, many...)
+	wantEqual(t, "events after a repeat of many", b.mids(t, 17), []string{})
 }
 
 // An owner reads until nothing is left, so one announcement is enough until then.
@@ -198,17 +192,21 @@ func newEntriesAreAnnounced(t *testing.T, b *bench) {
 	expect(t, next, 21)
 }
 
-// The owner is told in its own process too, and once more by a repeat: the reply
-// that told it may have been lost.
+// The owner is told in its own process, of whatever comes.
 func newEntriesOfOnesOwnAreAnnounced(t *testing.T, b *bench) {
 	lease := b.acquire(t, 19, "owner")
 	next := b.listen(t)
 	b.append(t, threadIn(19, 0), "a")
 	expect(t, next, 19)
-	b.append(t, threadIn(19, 0), "b") // it has not read a yet
+	b.append(t, threadIn(19, 0), "b", "c")
+	expect(t, next, 19)
 	b.consume(t, &lease)
-	b.append(t, threadIn(19, 0), "c")
+	b.append(t, threadIn(19, 0), "a")
 	expect(t, next, 19)
-	b.append(t, threadIn(19, 0), "c")
-	expect(t, next, 19)
+	must(t, b.Release(t.Context(), lease, true))
+	expect(t, next, 19) // of the release
+	b.append(t, threadIn(19, 0), "d")
+	expect(t, next) // as some wait already
+	b.append(t, threadIn(20, 0), "e")
+	expect(t, next, 20)
 }

@@ -25,7 +25,7 @@ func timersAreToldWhenDue(t *testing.T, b *bench) {
 	for i := range names {
 		names[i] = threadIn(p, i).String()
 	}
-	now := b.read(t, p, "", 0).Now
+	now := b.read(t, p, 0).Now
 	set := func(thread string, wake time.Time) {
 		t.Helper()
 		b.commit(t, &lease, handover.Commit{Threads: []handover.ThreadWrite{{Thread: thread, Body: []byte("{}"), Wake: wake}}})
@@ -34,23 +34,23 @@ func timersAreToldWhenDue(t *testing.T, b *bench) {
 	set(names[1], now.Add(time.Hour))
 	set(names[2], now.Add(30*time.Hour))
 	set(names[3], now) // at once
-	batch := b.read(t, p, "", 10)
+	batch := b.read(t, p, 10)
 	wantEqual(t, "due", batch.Due, []string{names[3]})
 	wantEqual(t, "next timer", batch.NextDue, now.Add(time.Hour))
 	set(names[3], time.Time{})
-	wantEqual(t, "due after it was taken away", len(b.read(t, p, "", 10).Due), 0)
+	wantEqual(t, "due after it was taken away", len(b.read(t, p, 10).Due), 0)
 
 	b.Advance(3 * time.Hour)
-	wantEqual(t, "due, the most overdue first", b.read(t, p, "", 10).Due, []string{names[1], names[0]})
-	wantEqual(t, "due, at most one", b.read(t, p, "", 1).Due, []string{names[1]})
-	set(names[1], b.read(t, p, "", 0).Now.Add(time.Hour)) // put off
-	wantEqual(t, "due after one was put off", b.read(t, p, "", 10).Due, []string{names[0]})
+	wantEqual(t, "due, the most overdue first", b.read(t, p, 10).Due, []string{names[1], names[0]})
+	wantEqual(t, "due, at most one", b.read(t, p, 1).Due, []string{names[1]})
+	set(names[1], b.read(t, p, 0).Now.Add(time.Hour)) // put off
+	wantEqual(t, "due after one was put off", b.read(t, p, 10).Due, []string{names[0]})
 
 	b.Advance(40 * time.Hour)
 	for _, name := range names {
 		set(name, time.Time{})
 	}
-	batch = b.read(t, p, "", 10)
+	batch = b.read(t, p, 10)
 	wantEqual(t, "due without timers", len(batch.Due), 0)
 	wantEqual(t, "next timer without timers", batch.NextDue, time.Time{})
 }
@@ -83,10 +83,10 @@ func aThreadOutlivesItsTimer(t *testing.T, b *bench) {
 	const p = 6
 	lease := b.acquire(t, p, "owner")
 	key := threadIn(p, 0)
-	wake := b.read(t, p, "", 0).Now.Add(Retention + 24*time.Hour)
+	wake := b.read(t, p, 0).Now.Add(Retention + 24*time.Hour)
 	b.commit(t, &lease, handover.Commit{Threads: []handover.ThreadWrite{{Thread: key.String(), Body: []byte("{}"), Wake: wake}}})
 	b.Advance(Retention + 25*time.Hour)
-	wantEqual(t, "due", b.read(t, p, "", 10).Due, []string{key.String()})
+	wantEqual(t, "due", b.read(t, p, 10).Due, []string{key.String()})
 	body, _ := b.stored(t, key)
 	wantEqual(t, "thread whose timer is due", string(body), "{}")
 }
@@ -111,7 +111,7 @@ func historiesAreCapped(t *testing.T, b *bench) {
 func whatIsSetAsideIsCapped(t *testing.T, b *bench) {
 	const p = 10
 	lease := b.acquire(t, p, "owner")
-	now := b.read(t, p, "", 0).Now
+	now := b.read(t, p, 0).Now
 	for i, cause := range numbered("cause", BuriedCap+2) {
 		b.commit(t, &lease, handover.Commit{Buried: []handover.Buried{{Cause: cause, Body: []byte("x"), At: now.Add(time.Duration(i) * time.Millisecond)}}})
 	}
@@ -147,7 +147,7 @@ func aDeletedThreadIsGone(t *testing.T, b *bench) {
 	const p = 14
 	lease := b.acquire(t, p, "owner")
 	gone, stays := threadIn(p, 0), threadIn(p, 1)
-	now := b.read(t, p, "", 0).Now
+	now := b.read(t, p, 0).Now
 	var c handover.Commit
 	for _, k := range []messenger.ThreadKey{gone, stays} {
 		c.Threads = append(c.Threads, handover.ThreadWrite{Thread: k.String(), Body: []byte("{}"), Wake: now})
@@ -160,7 +160,7 @@ func aDeletedThreadIsGone(t *testing.T, b *bench) {
 	wantEqual(t, "what is left", fmt.Sprintf("%v %v", body == nil, history), "true []")
 	body, history = b.stored(t, stays)
 	wantEqual(t, "the other thread", fmt.Sprintf("%s %v", body, history), "{} [line]")
-	wantEqual(t, "due", b.read(t, p, "", 10).Due, []string{stays.String()})
+	wantEqual(t, "due", b.read(t, p, 10).Due, []string{stays.String()})
 }
 
 // A customer may write again in the very batch in which the thread is deleted.
@@ -168,7 +168,7 @@ func aThreadBornAgain(t *testing.T, b *bench) {
 	const p = 16
 	lease := b.acquire(t, p, "owner")
 	key := threadIn(p, 0)
-	now := b.read(t, p, "", 0).Now
+	now := b.read(t, p, 0).Now
 	line := func(s string) []handover.HistoryWrite {
 		return []handover.HistoryWrite{{Thread: key.String(), Body: []byte(s)}}
 	}
@@ -180,5 +180,5 @@ func aThreadBornAgain(t *testing.T, b *bench) {
 	})
 	body, history := b.stored(t, key)
 	wantEqual(t, "the thread born again", fmt.Sprintf("%s %v", body, history), "new [new]")
-	wantEqual(t, "due", len(b.read(t, p, "", 10).Due), 0)
+	wantEqual(t, "due", len(b.read(t, p, 10).Due), 0)
 }
