@@ -44,25 +44,25 @@ var mutations = []mutation{
 		}},
 	},
 	{
-		"cursor", "G1", "the cursor moves with what was decided, in one commit", "commits the cursor before it decides",
+		"consume", "G1", "what was read leaves the stream with what was decided, in one commit", "consumes what it has read before it decides",
 		"was acknowledged and never decided", kills,
 		[]change{
-			{"handover/engine/partition.go", "	t := newTurn(p)\n", `	if n := len(entries); n > 0 && mutant.Is("cursor") {
-		done, err := p.e.store.Commit(ctx, handover.Commit{Lease: p.lease, Cursor: batch.Entries[n-1].ID})
+			{"handover/engine/partition.go", "	t := newTurn(p)\n", `	if n > 0 && mutant.Is("consume") {
+		done, err := p.e.store.Commit(ctx, handover.Commit{Lease: p.lease, Consumed: batch.Entries[:n]})
 		if err != nil {
 			return false, err
 		}
-		p.lease.Seq, p.lease.Cursor = done.Seq, batch.Entries[n-1].ID
+		p.lease.Seq = done.Seq
+		n = 0
 	}
 	t := newTurn(p)
 `},
-			{"handover/engine/partition.go", "	if n := len(entries); n > 0 {\n", `	if n := len(entries); n > 0 && !mutant.Is("cursor") {` + "\n"},
 		},
 	},
 	{
-		"dedupe", "G2", "an event's id is stored with it, and looked for", "stores what comes again once more",
+		"dedupe", "G2", "the marks of what was decided are remembered with it, and looked for", "decides what comes again once more",
 		"was decided more than once", doubles,
-		[]change{{"handover/redisstore/ingest.lua", "if not known(ARGV[i]) then", "if known(ARGV[i]) or true then"}},
+		[]change{{"handover/redisstore/read.lua", "new = new and not came[marks[i]]", "new = true"}},
 	},
 	{
 		"order", "G3", "what is read is decided in its order", "decides what is read in reverse",
@@ -86,7 +86,6 @@ var mutations = []mutation{
 		[]change{
 			{"handover/redisstore/commit.lua", "if seq == ARGV[3] and is[3] == ARGV[4] then", "if false then"},
 			{"handover/redisstore/commit.lua", "if seq ~= ARGV[2] then", "if false then"},
-			{"handover/redisstore/commit.lua", "if ARGV[5] ~= '' and #redis.call('XRANGE', stream, ARGV[5], ARGV[5]) == 0 then", "if false then"},
 		},
 	},
 	{
@@ -149,12 +148,12 @@ var mutations = []mutation{
 	{
 		"timers", "G8", "timers are stored, and looked at whoever owns the partition", "does not look at them",
 		"and nothing came of it until", limits,
-		[]change{{"handover/redisstore/read.lua", "due = redis.call('ZRANGEBYSCORE', timers, '-inf', now, 'LIMIT', 0, ARGV[2])", ""}},
+		[]change{{"handover/redisstore/read.lua", "due = redis.call('ZRANGEBYSCORE', timers, '-inf', now, 'LIMIT', 0, ARGV[1])", ""}},
 	},
 	{
 		"poison", "G9", "what cannot be decided is set aside", "tries it again and again",
 		"bad events were acknowledged, 0 set aside", doubles,
-		[]change{{"handover/engine/partition.go", "	entries, keys := readEntries(batch.Entries)\n", `	entries, keys := readEntries(batch.Entries)
+		[]change{{"handover/engine/partition.go", "	entries, keys, n := readEntries(batch.Entries)\n", `	entries, keys, n := readEntries(batch.Entries)
 	for _, en := range entries {
 		if p.e.pages[en.event.Thread.Page] == nil && mutant.Is("poison") {
 			return false, errUntrusted
