@@ -79,7 +79,7 @@ func (s *Store) Command(ctx context.Context, key messenger.ThreadKey, id string,
 type deposit struct {
 	partition *partition
 	owner     string // our token, where the partition is ours
-	args      []any  // of each entry: kind, marks, body
+	args      []any  // of each entry: kind, body, marks
 	whole     bool   // Redis needs the script's source
 	err       error  // of the last attempt
 }
@@ -93,7 +93,7 @@ func (d *deposit) add(kind handover.EntryKind, body []byte, id string, aliases .
 	for _, alias := range aliases {
 		marks += mark(alias)
 	}
-	d.args = append(d.args, string(kind), marks, body)
+	d.args = append(d.args, string(kind), body, marks)
 }
 
 // markSize is the size of a mark, in bytes.
@@ -180,7 +180,7 @@ func (s *Store) appending(ctx context.Context, d *deposit) *redis.Cmd {
 		wake = ""
 	}
 	if wake == "" && len(d.args) == 3 {
-		return redis.NewCmd(ctx, "xadd", d.partition.in, "*", "k", d.args[0], "m", d.args[1], "b", d.args[2])
+		return redis.NewCmd(ctx, "xadd", d.partition.in, "*", "k", d.args[0], "b", d.args[1], "m", d.args[2])
 	}
 	cmd := evalSha(ctx, ingestScript, []string{d.partition.in}, append([]any{wake, d.partition.number}, d.args...))
 	if d.whole {

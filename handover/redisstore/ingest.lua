@@ -3,7 +3,7 @@
 -- KEYS[1]  in  STREAM
 -- ARGV[1]  wake channel, '' where the caller owns the partition and wakes it
 -- ARGV[2]  number of the partition
--- ARGV[3…] for each entry: kind, marks, body
+-- ARGV[3…] for each entry: kind, body, marks
 --
 -- Whether an entry came before is not asked here: its owner knows, see read.lua.
 -- So something is written for a duplicate as well: WAIT counts from the last write
@@ -16,7 +16,7 @@ local stream = KEYS[1]
 local call = ARGV[1] ~= '' and redis.call('XLEN', stream) == 0
 
 for i = 3, #ARGV, 3 do
-  redis.call('XADD', stream, '*', 'k', ARGV[i], 'm', ARGV[i + 1], 'b', ARGV[i + 2])
+  redis.call('XADD', stream, '*', 'k', ARGV[i], 'b', ARGV[i + 1], 'm', ARGV[i + 2])
 end
 if call then
   redis.call('PUBLISH', ARGV[1], ARGV[2])

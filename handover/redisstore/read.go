@@ -85,7 +85,7 @@ func unpackBatch(reply []any) (batch handover.Batch, err error) {
 	return batch, err
 }
 
-// unpackEntry reads [id, [k, kind, m, marks, b, body]].
+// unpackEntry reads [id, [k, kind, b, body, m, marks]]. What has no marks is new.
 func unpackEntry(reply any) (e handover.Entry, err error) {
 	pair, _ := reply.([]any)
 	if len(pair) != 2 {
@@ -93,12 +93,15 @@ func unpackEntry(reply any) (e handover.Entry, err error) {
 	}
 	id, _ := pair[0].(string)
 	fields, _ := pair[1].([]any)
-	if len(fields) != 6 || fields[0] != "k" || fields[2] != "m" || fields[4] != "b" {
+	if len(fields) < 4 || fields[0] != "k" || fields[2] != "b" {
 		return e, fmt.Errorf("%w: entry %v", errReply, reply)
 	}
 	kind, _ := fields[1].(string)
-	marks, _ := fields[3].(string)
-	body, _ := fields[5].(string)
+	body, _ := fields[3].(string)
+	var marks string
+	if len(fields) == 6 && fields[4] == "m" {
+		marks, _ = fields[5].(string)
+	}
 	ms, _, _ := strings.Cut(id, "-")
 	e = handover.Entry{ID: id, Kind: handover.EntryKind(kind), Marks: marks, Body: []byte(body)}
 	e.At, err = unixMilli(ms)

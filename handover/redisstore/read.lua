@@ -18,7 +18,7 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local function known(entries)
   local marks, ends = {}, {}
   for n, entry in ipairs(entries) do
-    local of = entry[2][4]
+    local of = entry[2][6] or ''
     for at = 1, #of, 16 do
       marks[#marks + 1] = of:sub(at, at + 15)
     end
