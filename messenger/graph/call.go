@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"usher/messenger"
+	"usher/messenger/flatjson"
 )
 
 // maxAnswer is how much of an answer is read, in bytes, unless its call makes more
@@ -26,12 +27,20 @@ type call struct {
 	edge   string // names the call in errors
 	path   string // after the version
 	query  url.Values
-	body   any            // of a POST or DELETE: encodes as a JSON object with members
+	body   any            // of a POST or DELETE: encodes as a JSON object with members; may be a flatWriter, a speaker
 	person messenger.PSID // whom it is about: no error may name them
-	words  []string       // of the conversation: no error may quote them
 	extra  time.Duration  // on top of the client's timeout
 	room   int            // for the answer, in bytes; 0 for maxAnswer
 }
+
+// A flatWriter writes its members without reflection.
+type flatWriter interface{ writeFlat(w *flatjson.Writer) }
+
+// A flatReader reads a JSON object without reflection, if it is as usual.
+type flatReader interface{ readFlat(text string) bool }
+
+// A speaker has words of the conversation: no error may quote them.
+type speaker interface{ words() []string }
 
 // get reads an edge of the Page.
 func (c *Client) get(ctx context.Context, edge string, person messenger.PSID, query url.Values, answer any) error {
@@ -40,11 +49,7 @@ func (c *Client) get(ctx context.Context, edge string, person messenger.PSID, qu
 
 // order posts body to an edge of the Page that answers whether it did as told.
 func (c *Client) order(ctx context.Context, method, edge string, person messenger.PSID, body any) error {
-	// Not every edge, nor every proxy of Graph, says so: a 200 without an error is
-	// a yes. To doubt it would mean to say and to pass twice.
-	var answer struct {
-		Success *bool `json:"success"`
-	}
+	var answer done
 	if err := c.do(ctx, call{method: method, edge: edge, path: c.page + "/" + edge, person: person, body: body}, &answer); err != nil {
 		return err
 	}
@@ -52,6 +57,18 @@ func (c *Client) order(ctx context.Context, method, edge string, person messenge
 		return &Error{Edge: edge, Status: http.StatusOK, kind: ErrTransient, detail: "success is false, without a reason"}
 	}
 	return nil
+}
+
+// done is the answer to an order. Not every edge, nor every proxy of Graph, says so: a
+// 200 without an error is a yes. To doubt it would mean to say and to pass twice.
+type done struct {
+	Success *bool `json:"success"`
+}
+
+func (*done) readFlat(text string) bool {
+	r := flatjson.NewReader(text)
+	r.True("success")
+	return r.Done()
 }
 
 // do makes a call once and decodes its answer, a JSON object. The error is an
@@ -92,20 +109,25 @@ func (c *Client) ask(x *exchange, k call) error {
 		maps.Copy(query, k.query)
 		x.query = query.Encode()
 	}
-	if k.body == nil {
-		return nil
+	var err error
+	switch body := k.body.(type) {
+	case nil:
+	case flatWriter:
+		w := flatjson.NewWriter()
+		w.Begin("", '{')
+		w.String("appsecret_proof", proof)
+		body.writeFlat(w)
+		w.End('}')
+		x.body, err = w.Bytes()
+	default:
+		x.body, err = json.Marshal(body)
+		if k.method == http.MethodPost && err == nil {
+			x.body = append([]byte(`{"appsecret_proof":"`+proof+`",`), x.body[1:]...)
+		}
 	}
-	raw, err := json.Marshal(k.body)
 	if err != nil {
 		return fmt.Errorf("encode body: %w", err)
 	}
-	if k.method == http.MethodPost {
-		x.body = append(x.body, `{"appsecret_proof":"`...)
-		x.body = append(x.body, proof...)
-		x.body = append(x.body, `",`...)
-		raw = raw[1:]
-	}
-	x.body = append(x.body, raw...)
 	return nil
 }
 
@@ -135,6 +157,9 @@ var (
 func (c *Client) read(k call, x *exchange, answer any) error {
 	usage := c.noteUsage(x)
 	good := x.status/100 == 2
+	if flat, ok := answer.(flatReader); ok && good && flat.readFlat(string(bytes.TrimSpace(x.answer))) {
+		return nil
+	}
 	var probe struct {
 		Error json.RawMessage `json:"error"`
 	}

@@ -351,7 +351,10 @@ func (e *Error) byStatus() error {
 // what it said ("Object with ID '…' does not exist").
 func (c *Client) withhold(e *Error, k call) {
 	s := c.secrets()
-	kept := append([]string{s.token, s.appSecret, s.proof}, k.words...)
+	kept := []string{s.token, s.appSecret, s.proof}
+	if said, ok := k.body.(speaker); ok {
+		kept = append(kept, said.words()...)
+	}
 	for _, said := range []*string{&e.Message, &e.Type, &e.TraceID} {
 		if quotes(*said, kept) {
 			*said = ""

@@ -31,7 +31,8 @@ func newExchanger(transport http.RoundTripper, root *url.URL, s func() secrets) 
 	return &roundTripper{transport: transport, root: root, secrets: s}
 }
 
-// exchange is a request and its answer. Its memory is used again for other calls.
+// exchange is a request and its answer. Its memory is used again for other calls, but
+// for the request's body: a transport may read on after it has returned.
 type exchange struct {
 	method string
 	path   string // after the version
@@ -63,8 +64,8 @@ const maxKept = 64 << 10
 
 // reset makes x ready for the next call; it tells whether its memory is worth keeping.
 func (x *exchange) reset() bool {
-	*x = exchange{body: x.body[:0], answer: x.answer[:0], out: x.out[:0], head: x.head[:0]}
-	return cap(x.body)+cap(x.answer)+cap(x.out)+cap(x.head) <= maxKept
+	*x = exchange{answer: x.answer[:0], out: x.out[:0], head: x.head[:0]}
+	return cap(x.answer)+cap(x.out)+cap(x.head) <= maxKept
 }
 
 // read reads the answer of net/http.
@@ -107,8 +108,7 @@ func (t *roundTripper) exchange(ctx context.Context, x *exchange) (written bool,
 }
 
 // request builds a request. It has no GetBody, so that the transport cannot send it
-// twice: once read, the body is gone. The body is a copy, because a transport may read
-// on after it has returned.
+// twice: once read, the body is gone.
 func (t *roundTripper) request(ctx context.Context, x *exchange) *http.Request {
 	target := *t.root
 	target.Path += x.path
@@ -118,7 +118,7 @@ func (t *roundTripper) request(ctx context.Context, x *exchange) *http.Request {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	if len(x.body) > 0 {
-		body := bytes.NewReader(bytes.Clone(x.body))
+		body := bytes.NewReader(x.body)
 		req.Header = t.secrets().full
 		req.Body, req.ContentLength = io.NopCloser(&timely{ctx: ctx, now: x.now, body: body}), body.Size()
 	}

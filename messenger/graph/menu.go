@@ -92,22 +92,24 @@ func (p MessengerProfile) Validate() error {
 	}
 	for i, b := range p.IceBreakers {
 		breakers = append(breakers, b.Locale)
-		at := fmt.Sprintf("ice breakers %d: ", i+1)
-		f.when(len(b.Questions) == 0, at+"no questions")
-		f.most(at, len(b.Questions), maxIceBreakers, "questions")
+		var of faults
+		of.when(len(b.Questions) == 0, "no questions")
+		of.most(len(b.Questions), maxIceBreakers, "questions")
 		for _, q := range b.Questions {
-			f.length(at+"question", q.Question, 1, maxQuestion)
-			f.length(at+"payload", q.Payload, 1, maxPayload)
+			of.length("question", q.Question, 1, maxQuestion)
+			of.length("payload", q.Payload, 1, maxPayload)
 		}
+		f.within("ice breakers", i+1, of)
 	}
 	for i, m := range p.Menu {
 		menus = append(menus, m.Locale)
-		at := fmt.Sprintf("menu %d: ", i+1)
-		f.when(len(m.Items) == 0 && !m.NoComposer, at+"no items")
-		f.most(at, len(m.Items), maxMenuItems, "items")
+		var of faults
+		of.when(len(m.Items) == 0 && !m.NoComposer, "no items")
+		of.most(len(m.Items), maxMenuItems, "items")
 		for j, item := range m.Items {
-			f.button(fmt.Sprintf("%sitem %d: ", at, j+1), item, maxMenuTitle)
+			of.within("item", j+1, item.faults(maxMenuTitle))
 		}
+		f.within("menu", i+1, of)
 	}
 	f.locales("greeting", greetings)
 	f.locales("ice breakers", breakers)

@@ -165,13 +165,14 @@ type faults []string
 func (m Message) Validate() error {
 	var f faults
 	f.content(m)
-	f.most("", len(m.QuickReplies), maxQuickReplies, "quick replies")
+	f.most(len(m.QuickReplies), maxQuickReplies, "quick replies")
 	for i, q := range m.QuickReplies {
-		at := fmt.Sprintf("quick reply %d: ", i+1)
-		f.length(at+"title", q.Title, 0, maxTitle)
-		f.length(at+"payload", q.Payload, 0, maxPayload)
-		f.link(at+"image URL", q.ImageURL)
-		f.when(q.ImageURL == "" && (q.Title == "" || q.Payload == ""), at+"title and payload may be empty only with an image")
+		var of faults
+		of.length("title", q.Title, 0, maxTitle)
+		of.length("payload", q.Payload, 0, maxPayload)
+		of.link("image URL", q.ImageURL)
+		of.when(q.ImageURL == "" && (q.Title == "" || q.Payload == ""), "title and payload may be empty only with an image")
+		f.within("quick reply", i+1, of)
 	}
 	f.length("metadata", m.Metadata, 0, maxMetadata)
 	f.when(!oneOf(m.Type, "", TypeResponse, TypeUpdate, TypeTag, TypeUtility), "type is unknown")
@@ -197,34 +198,36 @@ func (f *faults) content(m Message) {
 		f.when(m.Text == "", "buttons need a text")
 	}
 	f.length("text", m.Text, 0, limit)
-	f.buttons("", m.Buttons)
-	f.most("", len(m.Cards), maxCards, "cards")
+	f.buttons(m.Buttons)
+	f.most(len(m.Cards), maxCards, "cards")
 	for i, c := range m.Cards {
-		at := fmt.Sprintf("card %d: ", i+1)
-		f.length(at+"title", c.Title, 1, maxCardTitle)
-		f.length(at+"subtitle", c.Subtitle, 0, maxSubtitle)
-		f.link(at+"image URL", c.ImageURL)
-		f.link(at+"URL", c.URL)
-		f.buttons(at, c.Buttons)
-		f.when(c.Subtitle == "" && c.ImageURL == "" && c.URL == "" && len(c.Buttons) == 0, at+"wants more than a title")
+		var of faults
+		of.length("title", c.Title, 1, maxCardTitle)
+		of.length("subtitle", c.Subtitle, 0, maxSubtitle)
+		of.link("image URL", c.ImageURL)
+		of.link("URL", c.URL)
+		of.buttons(c.Buttons)
+		of.when(c.Subtitle == "" && c.ImageURL == "" && c.URL == "" && len(c.Buttons) == 0, "wants more than a title")
+		f.within("card", i+1, of)
 	}
 	if m.Media != nil {
 		f.media(*m.Media)
 	}
 }
 
-func (f *faults) buttons(at string, buttons []Button) {
-	f.most(at, len(buttons), maxButtons, "buttons")
+func (f *faults) buttons(buttons []Button) {
+	f.most(len(buttons), maxButtons, "buttons")
 	for i, b := range buttons {
-		f.button(fmt.Sprintf("%sbutton %d: ", at, i+1), b, maxTitle)
+		f.within("button", i+1, b.faults(maxTitle))
 	}
 }
 
-func (f *faults) button(at string, b Button, title int) {
-	f.length(at+"title", b.Title, 1, title)
-	f.length(at+"payload", b.Payload, 0, maxPayload)
-	f.link(at+"URL", b.URL)
-	f.when((b.Payload == "") == (b.URL == ""), at+"wants either a payload or a URL")
+func (b Button) faults(title int) (f faults) {
+	f.length("title", b.Title, 1, title)
+	f.length("payload", b.Payload, 0, maxPayload)
+	f.link("URL", b.URL)
+	f.when((b.Payload == "") == (b.URL == ""), "wants either a payload or a URL")
+	return f
 }
 
 func (f *faults) media(m Media) {
@@ -237,6 +240,14 @@ func oneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }
 
 func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
 
+// within adds the faults of the n-th of some parts. What is fine, as nearly all is,
+// costs no words.
+func (f *faults) within(part string, n int, of faults) {
+	for _, fault := range of {
+		f.add("%s %d: %s", part, n, fault)
+	}
+}
+
 func (f *faults) when(wrong bool, what string) {
 	if wrong {
 		*f = append(*f, what)
@@ -245,7 +256,7 @@ func (f *faults) when(wrong bool, what string) {
 
 func (f *faults) length(what, s string, least, most int) {
 	n := utf8.RuneCountInString(s)
-	switch { // a text that is fine, as nearly all are, costs no words
+	switch {
 	case n < least:
 		f.add("%s is missing", what)
 	case n > most:
@@ -256,9 +267,9 @@ func (f *faults) length(what, s string, least, most int) {
 	}
 }
 
-func (f *faults) most(at string, n, most int, what string) {
+func (f *faults) most(n, most int, what string) {
 	if n > most {
-		f.add("%s%d %s, at most %d are allowed", at, n, what, most)
+		f.add("%d %s, at most %d are allowed", n, what, most)
 	}
 }
 

@@ -109,24 +109,29 @@ func (c *Client) Upload(ctx context.Context, m Media) (string, error) {
 	if err := f.err("graph " + edgeUpload); err != nil {
 		return "", err
 	}
-	type message struct {
-		Attachment wireAttachment `json:"attachment"`
-	}
 	var answer struct {
 		ID opaqueID `json:"attachment_id"`
 	}
 	err := c.do(ctx, call{
 		method: http.MethodPost, edge: edgeUpload, path: c.page + "/" + edgeUpload, extra: fetchTimeout,
-		body: struct {
-			Message message `json:"message"`
-		}{message{wireAttachment{string(m.Type), wirePayload{URL: m.URL, Reusable: true}}}},
-		words: []string{m.URL},
+		body: uploaded{wireMedia{wireAttachment{string(m.Type), wirePayload{URL: m.URL, Reusable: true}}}},
 	}, &answer)
 	if err == nil && answer.ID == "" {
 		err = &Error{Edge: edgeUpload, Status: http.StatusOK, kind: ErrUnknownOutcome, detail: "the answer names no attachment"}
 	}
 	return string(answer.ID), err
 }
+
+// uploaded is what Upload posts.
+type uploaded struct {
+	Message wireMedia `json:"message"`
+}
+
+type wireMedia struct {
+	Attachment wireAttachment `json:"attachment"`
+}
+
+func (u uploaded) words() []string { return []string{u.Message.Attachment.Payload.URL} }
 
 // opaqueID is an id that Meta sends as a string or as a number.
 type opaqueID string

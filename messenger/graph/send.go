@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"usher/messenger"
+	"usher/messenger/flatjson"
 )
 
 const edgeMessages = "messages"
@@ -23,14 +24,28 @@ func (c *Client) Send(ctx context.Context, psid messenger.PSID, m Message) (mess
 	if err := m.Validate(); err != nil {
 		return "", err
 	}
-	var answer struct {
-		MessageID messenger.MessageID `json:"message_id"`
-	}
+	var answer sent
 	err = c.do(ctx, call{
 		method: http.MethodPost, edge: edgeMessages, path: c.page + "/" + edgeMessages,
-		person: psid, body: m.wire(r), words: m.words(),
+		person: psid, body: &said{m, r},
 	}, &answer)
 	return answer.MessageID, err
+}
+
+// sent is the answer to a message.
+type sent struct {
+	MessageID messenger.MessageID `json:"message_id"`
+}
+
+func (s *sent) readFlat(text string) bool {
+	r := flatjson.NewReader(text)
+	r.String("recipient_id")
+	mid := r.String("message_id")
+	if !r.Done() {
+		return false
+	}
+	s.MessageID = messenger.MessageID(mid)
+	return true
 }
 
 // Action is something that the customer sees without a message.
@@ -59,13 +74,25 @@ func (c *Client) Action(ctx context.Context, psid messenger.PSID, a Action) erro
 	}, &answer)
 }
 
-// words are the parts of m that belong to the conversation.
-func (m Message) words() []string {
-	words := []string{m.Text}
-	for _, q := range m.QuickReplies {
+// said is a message as POST /{PAGE}/messages reads it:
+//
+//	{"recipient":{"id":"…"},"messaging_type":"RESPONSE","message":{"text":"…"},
+//	 "thread_control":{"control_type":"pass","app_id":"…"}}
+//
+// https://developers.facebook.com/documentation/business-messaging/messenger-platform/reference/send-api
+type said struct {
+	Message
+
+	to recipient
+}
+
+// words are the parts of a message that belong to the conversation.
+func (s *said) words() []string {
+	words := []string{s.Text}
+	for _, q := range s.QuickReplies {
 		words = append(words, q.Title, q.Payload)
 	}
-	cards := append([]Card{{Buttons: m.Buttons}}, m.Cards...)
+	cards := append([]Card{{Buttons: s.Buttons}}, s.Cards...)
 	for _, card := range cards {
 		words = append(words, card.Title, card.Subtitle)
 		for _, b := range card.Buttons {
@@ -75,38 +102,74 @@ func (m Message) words() []string {
 	return words
 }
 
-// What POST /{PAGE}/messages reads:
-//
-//	{"recipient":{"id":"…"},"messaging_type":"RESPONSE","message":{"text":"…"},
-//	 "thread_control":{"control_type":"pass","app_id":"…"}}
-//
-// https://developers.facebook.com/documentation/business-messaging/messenger-platform/reference/send-api
-type (
-	wireSend struct {
-		Recipient     recipient     `json:"recipient"`
-		MessagingType MessagingType `json:"messaging_type"`
-		Tag           Tag           `json:"tag,omitempty"`
-		Message       wireMessage   `json:"message"`
-		Notification  Notification  `json:"notification_type,omitempty"`
-		Persona       string        `json:"persona_id,omitempty"`
-		ReplyTo       *wireReplyTo  `json:"reply_to,omitempty"`
-		Control       *wireControl  `json:"thread_control,omitempty"`
+func (s *said) writeFlat(w *flatjson.Writer) {
+	w.Begin("recipient", '{')
+	w.String("id", string(s.to.ID))
+	w.End('}')
+	w.String("messaging_type", string(cmp.Or(s.Type, TypeResponse)))
+	w.OptString("tag", string(s.Tag))
+	w.Begin("message", '{')
+	if a := s.attachment(); a != nil {
+		w.Any("attachment", a)
+	} else {
+		w.OptString("text", s.Text)
 	}
+	s.writeQuickReplies(w)
+	w.OptString("metadata", s.Metadata)
+	w.End('}')
+	w.OptString("notification_type", string(s.Notification))
+	w.OptString("persona_id", s.Persona)
+	if s.ReplyTo != "" {
+		w.Begin("reply_to", '{')
+		w.String("mid", string(s.ReplyTo))
+		w.End('}')
+	}
+	if s.Control != nil {
+		kind := "pass"
+		if s.Control.Release {
+			kind = "release"
+		}
+		w.Begin("thread_control", '{')
+		w.String("control_type", kind)
+		w.OptString("app_id", string(s.Control.Pass))
+		w.End('}')
+	}
+}
+
+func (s *said) writeQuickReplies(w *flatjson.Writer) {
+	if len(s.QuickReplies) == 0 {
+		return
+	}
+	w.Begin("quick_replies", '[')
+	for _, q := range s.QuickReplies {
+		w.Begin("", '{')
+		w.String("content_type", "text")
+		w.String("title", q.Title) // both are there even when empty
+		w.String("payload", q.Payload)
+		w.OptString("image_url", q.ImageURL)
+		w.End('}')
+	}
+	w.End(']')
+}
+
+// attachment is what a message carries in the place of a text; nil for a text.
+func (s *said) attachment() *wireAttachment {
+	switch {
+	case len(s.Buttons) > 0:
+		return &wireAttachment{"template", wirePayload{Template: "button", Text: s.Text, Buttons: s.Buttons}}
+	case len(s.Cards) > 0:
+		return &wireAttachment{"template", wirePayload{Template: "generic", Elements: elements(s.Cards)}}
+	case s.Media != nil:
+		return &wireAttachment{string(s.Media.Type), wirePayload{URL: s.Media.URL, AttachmentID: s.Media.AttachmentID}}
+	}
+	return nil
+}
+
+// The parts of what is sent that are rare.
+type (
 	wireAction struct {
 		Recipient recipient `json:"recipient"`
 		Action    Action    `json:"sender_action"`
-	}
-	wireMessage struct {
-		Text         string           `json:"text,omitempty"`
-		Attachment   *wireAttachment  `json:"attachment,omitempty"`
-		QuickReplies []wireQuickReply `json:"quick_replies,omitempty"`
-		Metadata     string           `json:"metadata,omitempty"`
-	}
-	wireQuickReply struct {
-		ContentType string `json:"content_type"`
-		Title       string `json:"title"` // both are there even when empty
-		Payload     string `json:"payload"`
-		ImageURL    string `json:"image_url,omitempty"`
 	}
 	wireAttachment struct {
 		Type    string      `json:"type"` // a MediaType, or "template"
@@ -132,45 +195,7 @@ type (
 		Type string `json:"type"`
 		URL  string `json:"url"`
 	}
-	wireReplyTo struct {
-		MID messenger.MessageID `json:"mid"`
-	}
-	wireControl struct {
-		Type string          `json:"control_type"`
-		App  messenger.AppID `json:"app_id,omitempty"`
-	}
 )
-
-func (m Message) wire(r recipient) wireSend {
-	w := wireSend{
-		Recipient: r, MessagingType: m.Type, Tag: m.Tag, Notification: m.Notification, Persona: m.Persona,
-		Message: wireMessage{Metadata: m.Metadata},
-	}
-	w.MessagingType = cmp.Or(w.MessagingType, TypeResponse)
-	switch {
-	case len(m.Buttons) > 0:
-		w.Message.Attachment = &wireAttachment{"template", wirePayload{Template: "button", Text: m.Text, Buttons: m.Buttons}}
-	case len(m.Cards) > 0:
-		w.Message.Attachment = &wireAttachment{"template", wirePayload{Template: "generic", Elements: elements(m.Cards)}}
-	case m.Media != nil:
-		w.Message.Attachment = &wireAttachment{string(m.Media.Type), wirePayload{URL: m.Media.URL, AttachmentID: m.Media.AttachmentID}}
-	default:
-		w.Message.Text = m.Text
-	}
-	for _, q := range m.QuickReplies {
-		w.Message.QuickReplies = append(w.Message.QuickReplies, wireQuickReply{"text", q.Title, q.Payload, q.ImageURL})
-	}
-	if m.ReplyTo != "" {
-		w.ReplyTo = &wireReplyTo{m.ReplyTo}
-	}
-	if m.Control != nil {
-		w.Control = &wireControl{Type: "pass", App: m.Control.Pass}
-		if m.Control.Release {
-			w.Control.Type = "release"
-		}
-	}
-	return w
-}
 
 func elements(cards []Card) []wireElement {
 	es := make([]wireElement, 0, len(cards))

@@ -98,7 +98,7 @@ func (l *link) exchange(ctx context.Context, x *exchange) (written bool, err err
 	}
 	c := l.take(l.origin, own)
 	if c == nil {
-		if c, err = l.connect(ctx, l.root, until, own); err != nil {
+		if c, err = l.connect(ctx, l.root, own); err != nil {
 			return false, err
 		}
 	}
@@ -187,13 +187,14 @@ func (t *transport) put(key string, c *conn) {
 	t.idle[key] = append(idle, c)
 }
 
-// connect opens a connection to the host of root, before a time, to be used until a
-// deadline, where there is one.
-func (t *transport) connect(ctx context.Context, root *url.URL, before, deadline time.Time) (*conn, error) {
-	if soon := t.now().Add(dialTimeout); soon.Before(before) {
-		before = soon
+// connect opens a connection to the host of root, to be used until a deadline, where
+// there is one.
+func (t *transport) connect(ctx context.Context, root *url.URL, deadline time.Time) (*conn, error) {
+	opened := t.now().Add(dialTimeout)
+	if !deadline.IsZero() && deadline.Before(opened) {
+		opened = deadline
 	}
-	ctx, cancel := context.WithDeadline(ctx, before)
+	ctx, cancel := context.WithDeadline(ctx, opened)
 	defer cancel()
 	port := cmp.Or(root.Port(), map[string]string{"http": "80", "https": "443"}[root.Scheme])
 	raw, err := t.dial(ctx, "tcp", net.JoinHostPort(root.Hostname(), port))
