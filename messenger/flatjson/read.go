@@ -37,11 +37,9 @@ func (r *Reader) Begin(name string) {
 
 // End leaves an object.
 func (r *Reader) End() {
-	if r.before == '{' || !strings.HasPrefix(r.rest, "}") {
+	if r.before == '{' || !r.take("}") { // before its first member there is no end
 		r.lost = true
-		return
 	}
-	r.rest = r.rest[1:]
 }
 
 // member steps over a name, if it is the next.
@@ -78,7 +76,7 @@ func (r *Reader) Strings(name string) []string {
 		return nil
 	}
 	s := []string{r.text()}
-	for !r.lost && r.take(",") {
+	for r.take(",") {
 		s = append(s, r.text())
 	}
 	if !r.take("]") {
@@ -168,10 +166,10 @@ func (r *Reader) unescaped(s string) string {
 }
 
 // unescape returns the character that an escape means, and the length of the escape
-// without its backslash; 0 for none, and for half of a surrogate pair.
+// without its backslash; 0 for one that a Writer does not write.
 func unescape(s string) (c rune, n int) {
 	switch s[0] {
-	case '"', '\\', '/':
+	case '"', '\\':
 		return rune(s[0]), 1
 	case 'b':
 		return '\b', 1
