@@ -136,6 +136,7 @@ type Engine struct {
 	pages map[messenger.PageID]*page
 	store Store
 	turns pace
+	crew  *crew
 
 	mu         sync.Mutex
 	partitions map[int]*partition // owned
@@ -194,6 +195,7 @@ func New(o Options) (*Engine, error) {
 		pages:      make(map[messenger.PageID]*page, len(o.Pages)),
 		store:      o.Store,
 		turns:      newPace(),
+		crew:       newCrew(),
 		partitions: map[int]*partition{},
 		wakeup:     make(chan struct{}, 1),
 	}

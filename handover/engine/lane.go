@@ -24,11 +24,13 @@ type lane struct {
 	health
 
 	calls   Graph
+	crew    *crew
 	timeout time.Duration // of a ping
 	rate    rate.Limit    // of words, when nothing is spent
 
 	mu      sync.Mutex
 	probe   func() // pings; nil unless the engine runs
+	begin   func(*place)
 	probes  sync.WaitGroup
 	queues  [2]list.List // of *place: what decides, and words
 	slots   int          // calls that may begin still
@@ -43,7 +45,7 @@ type lane struct {
 func (e *Engine) newLane(id messenger.PageID, calls Graph) *lane {
 	return &lane{
 		health: health{page: id, now: e.Now, log: e.Log},
-		calls:  calls, timeout: e.CallTimeout, rate: rate.Limit(e.SendRate), slots: e.Parallel,
+		calls:  calls, crew: e.crew, timeout: e.CallTimeout, rate: rate.Limit(e.SendRate), slots: e.Parallel,
 		bucket: rate.NewLimiter(rate.Limit(e.SendRate), e.SendRate),
 	}
 }
@@ -56,11 +58,12 @@ type place struct {
 	refused         bool // before, with others
 	begin           func(trial bool)
 
-	at *list.Element // nil once it has begun, or was recalled
+	trial bool          // it is to show whether others may follow
+	at    *list.Element // nil once it has begun, or was recalled
 }
 
-// newPlace returns the place of an effect; begin is called, on a goroutine of its
-// own, when its turn has come, and calls leave at its end.
+// newPlace returns the place of an effect; begin is called, on a goroutine of the
+// crew, when its turn has come, and calls leave at its end.
 func (l *lane) newPlace(f *effect, begin func(trial bool)) *place {
 	return &place{
 		lane: l, f: f, begin: begin, refused: f.refused,
@@ -137,9 +140,9 @@ func (l *lane) pump() {
 		l.queue(pl).Remove(pl.at)
 		pl.at = nil
 		l.slots--
-		trial := l.state != Open
-		l.trying = trial
-		go pl.begin(trial)
+		pl.trial = l.state != Open
+		l.trying = pl.trial
+		l.begin(pl)
 	}
 }
 
@@ -176,6 +179,7 @@ func (l *lane) run(work context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.probe = func() { l.pinged(work) }
+	l.begin = func(pl *place) { l.crew.begin(work, pl) }
 	l.pump()
 }
 

@@ -45,7 +45,7 @@ func inLane(t *testing.T, test func(*track)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := &track{t: t, meter: &meter{}}
-		e := &Engine{Options: Options{Now: time.Now, Log: zerolog.New(&r.log), CallTimeout: time.Second, SendRate: 10, Parallel: 3}}
+		e := &Engine{crew: newCrew(), Options: Options{Now: time.Now, Log: zerolog.New(&r.log), CallTimeout: time.Second, SendRate: 10, Parallel: 3}}
 		r.lane = e.newLane("1", r.meter)
 		ctx, cancel := context.WithCancel(t.Context())
 		r.run(ctx)
