@@ -306,7 +306,8 @@ func TestRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			body := recorded(t, tt.answer)
-			c := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+			var srv *httptest.Server
+			srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				got, err := io.ReadAll(r.Body)
 				if err != nil {
 					t.Errorf("read request: %v", err)
@@ -323,13 +324,19 @@ func TestRequests(t *testing.T) {
 				if got := r.Header.Get("Content-Type"); (got == "application/json") != (tt.body != "") {
 					t.Errorf("Content-Type = %q with body %q", got, tt.body)
 				}
+				if got, want := r.Host, srv.Listener.Addr().String(); got != want {
+					t.Errorf("Host = %q, want %q", got, want)
+				}
 				_, _ = io.WriteString(w, body)
-			})
-			got, err := tt.call(t.Context(), c)
-			if err != nil {
-				t.Fatalf("error = %v", err)
+			}))
+			t.Cleanup(srv.Close)
+			for name, transport := range map[string]http.RoundTripper{"own": nil, "net_http": srv.Client().Transport} {
+				got, err := tt.call(t.Context(), clientOf(t, graph.Options{BaseURL: srv.URL, Transport: transport}))
+				if err != nil {
+					t.Fatalf("%s: error = %v", name, err)
+				}
+				equal(t, got, tt.want)
 			}
-			equal(t, got, tt.want)
 		})
 	}
 }

@@ -154,6 +154,9 @@ func TestOutcomeWithoutAnAnswer(t *testing.T) {
 					if n.refuse != nil && !strings.Contains(err.Error(), n.refuse.Error()) {
 						t.Errorf("error = %v, want it to tell %v", err, n.refuse)
 					}
+					if late := tt.took > 0; errors.Is(err, context.DeadlineExceeded) != late {
+						t.Errorf("error = %v, want it to wrap %v: %t", err, context.DeadlineExceeded, late)
+					}
 					if took := time.Since(began); took != tt.took {
 						t.Errorf("took %v of virtual time, want %v", took, tt.took)
 					}

@@ -5,11 +5,14 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -62,6 +65,8 @@ func TestTransportReadsAnswers(t *testing.T) {
 		"with_too_long_a_header":     {ok(t, "X-Long: "+strings.Repeat("x", 2<<20)+"\r\n"), graph.ErrUnknownOutcome, 2},
 		"of_another_protocol":        {"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", graph.ErrUnknownOutcome, 2},
 		"that_changes_the_protocol":  {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", graph.ErrUnknownOutcome, 2},
+		"with_folded_headers":        {strings.Replace(ok(t, ""), "Content-Length", "X-Long: a\r\n b\r\nContent-Length", 1), nil, 1},
+		"with_too_long_a_body":       {"HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n{", graph.ErrUnknownOutcome, 2},
 		"that_is_no_http":            {"220 mail.example.com ESMTP\r\n", graph.ErrUnknownOutcome, 2},
 		"that_is_cut_off_in_a_chunk": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n", graph.ErrUnknownOutcome, 2},
 	}
@@ -138,6 +143,38 @@ func TestIdleConnectionIsLetGo(t *testing.T) {
 	})
 }
 
+// What one answer told is not what the next one tells.
+func TestAnswersDoNotMix(t *testing.T) {
+	t.Parallel()
+	limit := recorded(t, "limit_app")
+	answers := []string{
+		fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n%s", len(limit), limit),
+		fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s", len(limit), limit),
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+	}
+	c := clientOf(t, graph.Options{BaseURL: "http://localhost"}).Over(t, (&network{serve: func(conn net.Conn) {
+		buffered := bufio.NewReader(conn)
+		for _, answer := range answers {
+			r, err := http.ReadRequest(buffered)
+			if err != nil {
+				t.Errorf("request: %v", err)
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body) // what it lacks shows in the next request
+			_, _ = io.WriteString(conn, answer)
+		}
+	}}).dial, nil)
+	for _, want := range []time.Duration{7 * time.Second, 0} {
+		var e *graph.Error
+		if err := send(t.Context(), c); !errors.As(err, &e) || e.RetryAfter != want {
+			t.Errorf("error = %v, want one that asks to wait %v", err, want)
+		}
+	}
+	if mid, err := c.Send(t.Context(), ada, graph.Message{Text: "hello"}); mid != "" || err != nil {
+		t.Errorf("Send = %q, %v, want no mid: the answer tells none", mid, err)
+	}
+}
+
 // Calls that are made at the same time share memory, but nothing of what is in it.
 func TestCallsDoNotMix(t *testing.T) {
 	t.Parallel()
@@ -170,5 +207,36 @@ func TestCallsDoNotMix(t *testing.T) {
 			}
 			all.Wait()
 		})
+	}
+}
+
+// Where the environment names a proxy, calls go through it. It is looked at once in the
+// life of a process, so that this takes one of its own.
+func TestProxyOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("HTTPS_PROXY") == "http://"+os.Getenv("TEST_PROXY") {
+		if err := send(t.Context(), clientOf(t, graph.Options{})); !errors.Is(err, graph.ErrTransient) {
+			t.Errorf("error = %v, want one of the proxy's", err)
+		}
+		return
+	}
+	asked := make(chan string, 1)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Method + " " + r.RequestURI
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	self := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	self.Env = append(os.Environ(), "HTTPS_PROXY="+proxy.URL, "NO_PROXY=", "TEST_PROXY="+strings.TrimPrefix(proxy.URL, "http://"))
+	if out, err := self.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	select {
+	case got := <-asked:
+		if want := "CONNECT graph.facebook.com:443"; got != want {
+			t.Errorf("the proxy was asked for %q, want %q", got, want)
+		}
+	default:
+		t.Error("the proxy was not asked")
 	}
 }

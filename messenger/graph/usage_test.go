@@ -105,24 +105,46 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// The latest answer that tells counts; one that does not changes nothing.
+// The latest answer that tells counts, also where it tells the same or another header
+// does; one that does not changes nothing.
 func TestUsageIsTheLatest(t *testing.T) {
 	t.Parallel()
-	told := []string{`{"call_count":90}`, `{"call_count":10}`, ""}
+	const app, page, business = "X-App-Usage", "X-Page-Usage", "X-Business-Use-Case-Usage"
+	tests := []struct {
+		header, value string
+		percent       float64
+		later         bool // than the answer before
+	}{
+		{app, `{"call_count":90}`, 90, true},
+		{app, `{"call_count":90}`, 90, true},
+		{app, `{"call_count":10}`, 10, true},
+		{"", "", 10, false},
+		{page, `{"call_count":20}`, 20, true},
+		{page, `{"call_count":30}`, 30, true},
+		{business, `{"1":[{"call_count":40}]}`, 40, true},
+		{business, `{"1":[{"call_count":50}]}`, 50, true},
+		{business, `{"1":[]}`, 50, false},
+	}
+	answered := 0
 	success := recorded(t, "success")
-	c := newClient(t, func(w http.ResponseWriter, _ *http.Request) {
-		if told[0] != "" {
-			w.Header().Set("X-App-Usage", told[0])
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if told := tests[answered]; told.header != "" {
+			w.Header().Set(told.header, told.value)
 		}
-		told = told[1:]
 		_, _ = io.WriteString(w, success)
-	})
-	for _, want := range []float64{90, 10, 10} {
+	}))
+	defer srv.Close()
+	now := time.Unix(1_700_000_000, 0)
+	c := clientOf(t, graph.Options{BaseURL: srv.URL, Now: func() time.Time { return now }})
+	for i, tt := range tests {
+		answered = i
+		now = now.Add(time.Second)
+		before := c.Usage().At
 		if err := c.Release(t.Context(), ada); err != nil {
 			t.Fatal(err)
 		}
-		if got := c.Usage().Percent; got != want {
-			t.Errorf("Percent = %v, want %v", got, want)
+		if got := c.Usage(); got.Percent != tt.percent || got.At.After(before) != tt.later {
+			t.Errorf("after %s %s: Usage = %+v, want %v%%, later: %t", tt.header, tt.value, got, tt.percent, tt.later)
 		}
 	}
 }
