@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,11 +20,10 @@ import (
 type driver struct {
 	tally
 
-	urls           []string // each gets its share
+	hooks          []*hook // each gets its share
 	secret, page   string
 	threads, batch int
 	graphDelay     time.Duration
-	client         *http.Client
 	instead        func(ctx context.Context, body []byte) bool // of a POST; nil for one
 
 	serial atomic.Int64 // of messages
@@ -56,7 +53,7 @@ const (
 	// midFiller makes a message's id as long as Meta's are.
 	midFiller  = "AG5Hz2Uq7tuwNEhXfYYKj8mJEM_QPpz5jdCK48PnKAjSdjfipqxqMvK8ma6"
 	loadReply  = "pong"  // and are told
-	maxBody    = 1 << 20 // of a Graph call
+	maxBody    = 1 << 20 // of a Graph call, or an answer
 	loadScript = "version: 1\ngreeting: {keywords: [hello], say: Hello.}\nfallback: [{say: 'What?'}]\nrules:\n  - {id: ping, match: {exact: [" + loadText + "]}, say: [" + loadReply + "]}\n"
 )
 
@@ -74,19 +71,20 @@ func (d *driver) reset() {
 // post sends one body of d.batch events. They count from due, which is earlier
 // than now where the generator lags: a slow answer must not hide the next one.
 func (d *driver) post(ctx context.Context, due time.Time) {
-	var body bytes.Buffer
-	fmt.Fprintf(&body, `{"object":"page","entry":[{"id":%q,"time":%d,"messaging":[`, d.page, due.UnixMilli())
+	at := strconv.FormatInt(due.UnixMilli(), 10)
+	body := make([]byte, 0, 128+384*d.batch)
+	body = append(body, `{"object":"page","entry":[{"id":"`+d.page+`","time":`+at+`,"messaging":[`...)
 	customers := make([]string, d.batch)
 	for i := range customers {
 		n := d.serial.Add(1)
-		customers[i] = fmt.Sprintf("6%015d", n%int64(d.threads))
+		customers[i] = "6" + padded(n%int64(d.threads), 15)
 		if i > 0 {
-			body.WriteByte(',')
+			body = append(body, ',')
 		}
-		fmt.Fprintf(&body, `{"sender":{"id":%q},"recipient":{"id":%q},"timestamp":%d,"message":{"mid":"m_%s%020d%020d","text":%q}}`,
-			customers[i], d.page, due.UnixMilli(), midFiller, d.began.UnixNano(), n, loadText)
+		body = append(body, `{"sender":{"id":"`+customers[i]+`"},"recipient":{"id":"`+d.page+`"},"timestamp":`+at+
+			`,"message":{"mid":"m_`+midFiller+padded(d.began.UnixNano(), 20)+padded(n, 20)+`","text":"`+loadText+`"}}`...)
 	}
-	body.WriteString(`]}]}`)
+	body = append(body, `]}]}`...)
 	d.mu.Lock()
 	for _, c := range customers {
 		d.asked[c] = append(d.asked[c], due)
@@ -94,7 +92,7 @@ func (d *driver) post(ctx context.Context, due time.Time) {
 	d.waiting += d.batch
 	d.mu.Unlock()
 
-	ok := d.deliver(ctx, body.Bytes())
+	ok := d.deliver(ctx, body)
 	took := now().Sub(due).Microseconds()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -112,43 +110,45 @@ func (d *driver) deliver(ctx context.Context, body []byte) bool {
 	if d.instead != nil {
 		return d.instead(ctx, body)
 	}
-	url := d.urls[int(d.posts.Add(1))%len(d.urls)]
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return false
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Hub-Signature-256", webhook.Sign([]byte(d.secret), body))
-	res, err := d.client.Do(req)
-	if err != nil {
-		return false
-	}
-	_, _ = io.Copy(io.Discard, res.Body) // its status says all
-	_ = res.Body.Close()
-	return res.StatusCode == http.StatusOK
+	to := d.hooks[int(d.posts.Add(1))%len(d.hooks)]
+	status, err := to.post(ctx, webhook.Sign([]byte(d.secret), body), body)
+	return err == nil && status == http.StatusOK
 }
 
-// ServeHTTP is a Graph API that accepts everything at once, or after a delay.
-func (d *driver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var send struct {
-		Recipient struct {
-			ID string `json:"id"`
-		} `json:"recipient"`
-		Message *struct{} `json:"message"`
+// padded returns n in so many digits.
+func padded(n int64, digits int) string {
+	s := strconv.FormatInt(n, 10)
+	return strings.Repeat("0", max(digits-len(s), 0)) + s
+}
+
+// to says where webhooks go.
+func (d *driver) to(urls ...string) error {
+	for _, h := range d.hooks {
+		h.close()
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		http.Error(w, "body", http.StatusBadRequest)
-		return
+	d.hooks = nil
+	for _, u := range urls {
+		h, err := newHook(u)
+		if err != nil {
+			return err
+		}
+		d.hooks = append(d.hooks, h)
 	}
-	if json.Unmarshal(body, &send) == nil && send.Message != nil {
-		d.replyTo(send.Recipient.ID)
+	return nil
+}
+
+// answer is a Graph API that accepts everything. It reads what Usher and the sketch
+// write, as they write it.
+func (d *driver) answer(body []byte) []byte {
+	var customer string
+	if _, rest, ok := bytes.Cut(body, []byte(`"recipient":{"id":"`)); ok {
+		id, _, _ := bytes.Cut(rest, []byte(`"`))
+		customer = string(id)
 	}
-	if d.graphDelay > 0 {
-		pause(r.Context(), d.graphDelay)
+	if bytes.Contains(body, []byte(`"message":{`)) {
+		d.replyTo(customer)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = fmt.Fprintf(w, `{"recipient_id":%q,"message_id":"m_reply_%d","success":true,"data":[]}`, send.Recipient.ID, d.serial.Add(1)) // a caller that left needs nothing
+	return []byte(`{"recipient_id":"` + customer + `","message_id":"m_reply_` + strconv.FormatInt(d.serial.Add(1), 10) + `","success":true,"data":[]}`)
 }
 
 // replyTo notes a reply: the oldest that waits, since a thread's replies come in
@@ -225,15 +225,4 @@ func (d *driver) answered(ctx context.Context) (missing int, err error) {
 		return missing <= 0
 	})
 	return max(missing, 0), context.Cause(ctx)
-}
-
-// listenGraph serves the driver's Graph API.
-func (d *driver) listenGraph(ctx context.Context, at string) (address string, server *http.Server, err error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", at)
-	if err != nil {
-		return "", nil, err
-	}
-	server = &http.Server{Handler: d, ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.Serve(l) }() // ended by its Close
-	return l.Addr().String(), server, nil
 }

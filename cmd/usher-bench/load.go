@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,32 +137,33 @@ func latencyOf(h *hdr.Histogram) latency {
 
 // bench is what a load run needs.
 type bench struct {
-	o       loadOptions
-	p       *program
-	dir     string
-	d       *driver
-	graph   *http.Server
-	graphAt string
-	redis   *redisRig
-	fleet   *fleet
-	rows    []measured
+	o     loadOptions
+	p     *program
+	dir   string
+	d     *driver
+	graph *graphServer
+	redis *redisRig
+	fleet *fleet
+	rows  []measured
 }
 
 // load carries out `usher-bench load`.
 func (p *program) load(ctx context.Context, o loadOptions) (err error) {
 	b := &bench{o: o, p: p, d: &driver{
-		urls: []string{o.url}, secret: o.secret, page: o.page, threads: o.threads, graphDelay: o.graphDelay,
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: o.connections, MaxIdleConns: 0}},
+		secret: o.secret, page: o.page, threads: o.threads, graphDelay: o.graphDelay,
 	}}
 	b.d.reset()
 	defer func() { err = errors.Join(err, b.close()) }()
-	if b.graphAt, b.graph, err = b.d.listenGraph(ctx, o.graph); err != nil {
+	if b.graph, err = listenGraph(ctx, o.graph, b.d.graphDelay, b.d.answer); err != nil {
 		return fmt.Errorf("--graph: %w", err)
 	}
 	if o.url == "" {
-		if err := b.startUsher(ctx); err != nil {
-			return err
-		}
+		err = b.startUsher(ctx)
+	} else if err = b.d.to(o.url); err != nil {
+		err = fmt.Errorf("--url: %w", err)
+	}
+	if err != nil {
+		return err
 	}
 	if err := b.measureUsher(ctx); err != nil {
 		return err
@@ -206,14 +206,14 @@ messenger:
   pages: [{id: "%s", name: Harbour, access_token: %s}]
 bot: {script: bot.yaml}
 log: {format: json}
-`, b.redis.url, cmp.Or(b.o.sendRate, unboundedRate), appID, appSecret, b.graphAt, pageID, pageToken)
+`, b.redis.url, cmp.Or(b.o.sendRate, unboundedRate), appID, appSecret, b.graph.address(), pageID, pageToken)
 	for name, text := range map[string]string{"usher.yaml": settings, "bot.yaml": loadScript} {
 		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o600); err != nil {
 			return err
 		}
 	}
 	b.fleet = newFleet(usher, b.dir, nil)
-	b.d.urls = nil
+	var urls []string
 	for n := range max(b.o.replicas, 1) {
 		began := now()
 		if err := b.fleet.launch(ctx, n); err != nil {
@@ -223,10 +223,10 @@ log: {format: json}
 		if r == nil {
 			return fmt.Errorf("%s serve: %w: %s", usher, errEnded, b.fleet.lastLine())
 		}
-		b.d.urls = append(b.d.urls, r.webhook)
+		urls = append(urls, r.webhook)
 		fmt.Fprintf(b.p.stderr, "replica %d serves %d ms after its start\n", n, now().Sub(began).Milliseconds())
 	}
-	return nil
+	return b.d.to(urls...)
 }
 
 // measureUsher measures closed loops, and then rates up to the knee.
@@ -273,7 +273,7 @@ func (b *bench) profile(ctx context.Context, batch int) <-chan error {
 		return done
 	}
 	go func() {
-		data, err := ask(ctx, b.d.client, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", b.fleet.replica(0).private, max(int(b.o.length.Seconds()), 1)))
+		data, err := ask(ctx, b.fleet.client, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", b.fleet.replica(0).private, max(int(b.o.length.Seconds()), 1)))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(b.o.profiles, fmt.Sprintf("usher-%d.pprof", batch)), data, 0o600)
 		}
@@ -295,7 +295,7 @@ func (b *bench) warmUp(ctx context.Context) error {
 	b.d.closed(ctx, min(b.o.connections, 8), 500*time.Millisecond)
 	missing, err := b.d.answered(ctx)
 	if err == nil && (b.d.acked == 0 || missing == b.d.acked) {
-		err = fmt.Errorf("%w: of %d events at %s %d were acknowledged, and %d replies came to %s", errSilent, b.d.acked+b.d.failed, b.d.urls[0], b.d.acked, b.d.replied, b.graphAt)
+		err = fmt.Errorf("%w: of %d events at %s %d were acknowledged, and %d replies came to %s", errSilent, b.d.acked+b.d.failed, b.d.hooks[0].address, b.d.acked, b.d.replied, b.graph.address())
 	}
 	return err
 }
@@ -359,8 +359,8 @@ func (b *bench) measure(ctx context.Context, name string, batch int, asked float
 // trips asks the replicas how often they took a connection to Redis, which is how many
 // round trips they made.
 func (b *bench) trips(ctx context.Context) (n float64, err error) {
-	for i := range b.d.urls {
-		text, err := ask(ctx, b.d.client, b.fleet.replica(i).private+"/metrics")
+	for i := range b.d.hooks {
+		text, err := ask(ctx, b.fleet.client, b.fleet.replica(i).private+"/metrics")
 		if err != nil {
 			return 0, err
 		}
@@ -391,12 +391,14 @@ func (b *bench) measureBaseline(ctx context.Context, name string) (err error) {
 	if name == baselineRedis {
 		return b.measureRedis(ctx)
 	}
-	c, url, err := startBaseline(ctx, name, b.redis.url, "http://"+b.graphAt)
+	c, url, err := startBaseline(ctx, name, b.redis.url, "http://"+b.graph.address())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.kill()) }()
-	b.d.urls = []string{url}
+	if err := b.d.to(url); err != nil {
+		return err
+	}
 	for _, batch := range b.o.batches {
 		if err := b.closed(ctx, name, batch, []int{c.cmd.Process.Pid}); err != nil {
 			return err
@@ -462,9 +464,9 @@ func (b *bench) close() error {
 		errs = append(errs, b.redis.close())
 	}
 	if b.graph != nil {
-		errs = append(errs, b.graph.Close())
+		errs = append(errs, b.graph.close())
 	}
-	b.d.client.CloseIdleConnections()
+	errs = append(errs, b.d.to())
 	if b.dir != "" {
 		errs = append(errs, os.RemoveAll(b.dir))
 	}

@@ -55,9 +55,8 @@ func TestLoad(t *testing.T) {
 // What is not acknowledged, never answered or answered twice is counted as such.
 func TestDriverCounts(t *testing.T) {
 	t.Parallel()
-	d := &driver{secret: "s", page: "1", threads: 3, batch: 2, client: http.DefaultClient}
-	graph := httptest.NewServer(d)
-	t.Cleanup(graph.Close)
+	d := &driver{secret: "s", page: "1", threads: 3, batch: 2}
+	graph := startGraph(t, d.answer)
 	bodies := 0
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -71,7 +70,7 @@ func TestDriverCounts(t *testing.T) {
 			return
 		}
 		for range 2 { // one reply too many, and none to the other
-			res, err := http.Post(graph.URL+"/v26.0/1/messages", "application/json", strings.NewReader(`{"recipient":{"id":"`+string(events[0].Thread.PSID)+`"},"message":{"text":"hi"}}`))
+			res, err := http.Post("http://"+graph.address()+"/v26.0/1/messages", "application/json", strings.NewReader(`{"recipient":{"id":"`+string(events[0].Thread.PSID)+`"},"message":{"text":"hi"}}`))
 			if err != nil {
 				t.Error(err)
 				return
@@ -80,7 +79,9 @@ func TestDriverCounts(t *testing.T) {
 		}
 	}))
 	t.Cleanup(hook.Close)
-	d.urls = []string{hook.URL}
+	if err := d.to(hook.URL); err != nil {
+		t.Fatal(err)
+	}
 	d.reset()
 	d.post(t.Context(), now())
 	d.post(t.Context(), now())
@@ -94,7 +95,10 @@ func TestLatencyCountsFromWhenItWasDue(t *testing.T) {
 	t.Parallel()
 	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(hook.Close)
-	d := &driver{urls: []string{hook.URL}, page: "1", threads: 1, batch: 1, client: http.DefaultClient}
+	d := &driver{page: "1", threads: 1, batch: 1}
+	if err := d.to(hook.URL); err != nil {
+		t.Fatal(err)
+	}
 	d.reset()
 	d.post(t.Context(), now().Add(-time.Second))
 	if got := latencyOf(d.ack).P50; got < 1000 {

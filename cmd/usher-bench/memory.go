@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -85,11 +84,10 @@ func (p *program) memory(ctx context.Context, o memoryOptions) (err error) {
 	const connections = 8
 	b := &bench{o: loadOptions{threads: o.threads, replicas: 1}, p: p, d: &driver{
 		secret: appSecret, page: string(pageID), threads: o.threads, batch: min(batchOfMemory, o.threads),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}},
 	}}
 	b.d.reset()
 	defer func() { err = errors.Join(err, b.close()) }()
-	if b.graphAt, b.graph, err = b.d.listenGraph(ctx, "127.0.0.1:0"); err != nil {
+	if b.graph, err = listenGraph(ctx, "127.0.0.1:0", b.d.graphDelay, b.d.answer); err != nil {
 		return err
 	}
 	if err := b.startUsher(ctx); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -96,11 +95,10 @@ var errGrows = errors.New("something grows")
 func (p *program) soak(ctx context.Context, o soakOptions) (err error) {
 	b := &bench{o: o.load, p: p, d: &driver{
 		secret: o.load.secret, page: o.load.page, threads: o.load.threads, graphDelay: o.load.graphDelay,
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: o.load.connections}},
 	}}
 	b.d.reset()
 	defer func() { err = errors.Join(err, b.close()) }()
-	if b.graphAt, b.graph, err = b.d.listenGraph(ctx, o.load.graph); err != nil {
+	if b.graph, err = listenGraph(ctx, o.load.graph, b.d.graphDelay, b.d.answer); err != nil {
 		return err
 	}
 	if err := b.startUsher(ctx); err != nil {

@@ -136,7 +136,7 @@ func marksOf(c handover.Commit) []string {
 		}
 	}
 	for _, id := range c.Sent {
-		marks = append(marks, mark(id))
+		marks = append(marks, string(appendMark(nil, id)))
 	}
 	return marks
 }

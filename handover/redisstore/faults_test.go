@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -158,7 +159,7 @@ func TestAThreadsKeysAreReplacedWhateverTheyHold(t *testing.T) {
 			}
 			body, history, _, _, err := store.Thread(ctx, key)
 			check(t, err)
-			if string(body) != string(c.Threads[0].Body) || len(history) != len(c.History) {
+			if !bytes.Equal(body, c.Threads[0].Body) || len(history) != len(c.History) {
 				t.Errorf("thread = %q with %d lines, want %q with %d", body, len(history), c.Threads[0].Body, len(c.History))
 			}
 		})

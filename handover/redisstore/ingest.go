@@ -89,9 +89,9 @@ func (s *Store) deposit(p int) *deposit {
 }
 
 func (d *deposit) add(kind handover.EntryKind, body []byte, id string, aliases ...string) {
-	marks := mark(id)
+	marks := appendMark(nil, id)
 	for _, alias := range aliases {
-		marks += mark(alias)
+		marks = appendMark(marks, alias)
 	}
 	d.args = append(d.args, string(kind), body, marks)
 }
@@ -99,10 +99,10 @@ func (d *deposit) add(kind handover.EntryKind, body []byte, id string, aliases .
 // markSize is the size of a mark, in bytes.
 const markSize = 16
 
-// mark returns what is remembered of an id: half the memory of a mid.
-func mark(id string) string {
+// appendMark appends what is remembered of an id: half the memory of a mid.
+func appendMark(marks []byte, id string) []byte {
 	sum := sha256.Sum256([]byte(id))
-	return string(sum[:markSize])
+	return append(marks, sum[:markSize]...)
 }
 
 // ingest makes deposits until all are stored, or one cannot be.

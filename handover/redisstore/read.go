@@ -59,18 +59,8 @@ func unpackBatch(reply []any) (batch handover.Batch, err error) {
 	if batch.Seq, err = strconv.ParseInt(seq, 10, 64); err != nil {
 		return batch, fmt.Errorf("%w: seq %q", errReply, seq)
 	}
-	batch.Entries = make([]handover.Entry, len(entries))
-	for i, e := range entries {
-		if batch.Entries[i], err = unpackEntry(e); err != nil {
-			return batch, err
-		}
-	}
-	for _, position := range known {
-		at, _ := position.(int64)
-		if at < 1 || at > int64(len(entries)) {
-			return batch, fmt.Errorf("%w: entry %v", errReply, position)
-		}
-		batch.Entries[at-1].Known = true
+	if batch.Entries, err = unpackEntries(entries, known); err != nil {
+		return batch, err
 	}
 	batch.Due = make([]string, len(due))
 	for i, thread := range due {
@@ -83,6 +73,24 @@ func unpackBatch(reply []any) (batch handover.Batch, err error) {
 		batch.NextDue, err = unixMilli(score)
 	}
 	return batch, err
+}
+
+// unpackEntries reads entries, and the positions of those that are known.
+func unpackEntries(replies, known []any) (entries []handover.Entry, err error) {
+	entries = make([]handover.Entry, len(replies))
+	for i, e := range replies {
+		if entries[i], err = unpackEntry(e); err != nil {
+			return nil, err
+		}
+	}
+	for _, position := range known {
+		at, _ := position.(int64)
+		if at < 1 || at > int64(len(entries)) {
+			return nil, fmt.Errorf("%w: entry %v", errReply, position)
+		}
+		entries[at-1].Known = true
+	}
+	return entries, nil
 }
 
 // unpackEntry reads [id, [k, kind, b, body, m, marks]]. What has no marks is new.
