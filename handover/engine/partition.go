@@ -232,8 +232,9 @@ func (p *partition) land(ctx context.Context) {
 	}
 }
 
-// open loads the outbox. Where the last owner was cut off, the head of each
-// thread's outbox may have been sent: its echo is waited for.
+// open loads the outbox. Where the last owner was cut off, what is in it may have been
+// sent, the head of each thread's and, as a failover may have forgotten the ends of
+// calls, what comes after it: their echoes are waited for.
 func (p *partition) open(ctx context.Context) error {
 	if _, err := p.read(ctx, 1); err != nil { // the clock
 		return err
@@ -265,9 +266,9 @@ func (p *partition) open(ctx context.Context) error {
 	if p.lease.Clean {
 		return nil
 	}
-	for th := range p.queued {
-		th.queue[0].Unsure = true
-		th.queue[0].NotBefore = p.now().Add(p.e.EchoGrace)
+	grace := p.now().Add(p.e.EchoGrace)
+	for _, f := range effects {
+		f.Unsure, f.NotBefore = true, grace
 	}
 	return nil
 }
