@@ -470,10 +470,12 @@ func TestErrorsQuoteNothing(t *testing.T) {
 				tt(w, r, request.String())
 			})
 			_, err := c.Send(t.Context(), ada, message)
+			_, upload := c.Upload(t.Context(), graph.Media{Type: graph.Image, URL: "https://example.com/canary.png"})
 			_, owner := c.Owner(t.Context(), ada)
 			for err, words := range map[error][]string{
-				err:   {said, said[:len(said)-8], "canary title", "canary payload"},
-				owner: nil, // knows nothing of what was said
+				upload: {"https://example.com/canary.png"},
+				err:    {said, said[:len(said)-8], "canary title", "canary payload"},
+				owner:  nil, // knows nothing of what was said
 			} {
 				if err == nil {
 					t.Fatal("no error")

@@ -252,6 +252,20 @@ func TestUploadWaitsForMetaToFetch(t *testing.T) {
 	})
 }
 
+// A timeout that is shorter than that of a dial bounds that too.
+func TestDialWithinTheTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		n := &network{hang: true}
+		c := clientOf(t, graph.Options{BaseURL: "http://localhost", Timeout: time.Second}).Over(t, n.dial, nil)
+		means(t, send(t.Context(), c), graph.ErrTransient)
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("took %v of virtual time, want 1s", took)
+		}
+	})
+}
+
 // A POST whose connection dies is not sent again by the transport, not even on a
 // connection that was used before.
 func TestPostIsSentOnce(t *testing.T) {
@@ -376,6 +390,7 @@ func TestOutcomeOfOddAnswers(t *testing.T) {
 		"502_html":       {status: 502, body: html, sent: graph.ErrUnknownOutcome, read: graph.ErrTransient},
 		"503_empty":      {status: 503, sent: graph.ErrUnknownOutcome, read: graph.ErrTransient},
 		"504_empty":      {status: 504, sent: graph.ErrUnknownOutcome, read: graph.ErrTransient},
+		"500_yes":        {status: 500, body: `{"message_id":"m_1"}`, sent: graph.ErrUnknownOutcome, read: graph.ErrTransient},
 		"500_graph":      {status: 500, body: recorded(t, "service_unavailable"), sent: graph.ErrTransient, read: graph.ErrTransient},
 		"503_graph":      {status: 503, body: recorded(t, "unheard_of"), sent: graph.ErrTransient, read: graph.ErrTransient},
 		"502_graph":      {status: 502, body: recorded(t, "service_unavailable"), sent: graph.ErrUnknownOutcome, read: graph.ErrTransient},

@@ -245,9 +245,6 @@ func (c *conn) readBody(x *exchange, length int) error {
 	c.left.N = int64(length)
 	x.answer = slices.Grow(x.answer[:0], length)[:length]
 	_, err := io.ReadFull(c.r, x.answer)
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
 	return err
 }
 

@@ -51,6 +51,10 @@ func ok(t *testing.T, header string) string {
 func TestTransportReadsAnswers(t *testing.T) {
 	t.Parallel()
 	sent := recorded(t, "sent")
+	hint := "HTTP/1.1 103 Early Hints\r\nLink: " + strings.Repeat("x", 40<<10) + "\r\n\r\n"
+	long := func(n int) string {
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n{%s}", n, strings.Repeat(" ", n-2))
+	}
 	tests := map[string]struct {
 		answer string
 		want   error
@@ -66,7 +70,10 @@ func TestTransportReadsAnswers(t *testing.T) {
 		"of_another_protocol":        {"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", graph.ErrUnknownOutcome, 2},
 		"that_changes_the_protocol":  {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", graph.ErrUnknownOutcome, 2},
 		"with_folded_headers":        {strings.Replace(ok(t, ""), "Content-Length", "X-Long: a\r\n b\r\nContent-Length", 1), nil, 1},
-		"with_too_long_a_body":       {"HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n{", graph.ErrUnknownOutcome, 2},
+		"as_long_as_may_be":          {long(1 << 20), nil, 1},
+		"with_too_long_a_body":       {long(1<<20 + 1), graph.ErrUnknownOutcome, 2},
+		"in_chunks_and_more":         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nHTTP", nil, 2},
+		"after_long_hints":           {hint + hint + ok(t, ""), nil, 1},
 		"that_is_no_http":            {"220 mail.example.com ESMTP\r\n", graph.ErrUnknownOutcome, 2},
 		"that_is_cut_off_in_a_chunk": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n", graph.ErrUnknownOutcome, 2},
 	}
@@ -150,7 +157,7 @@ func TestAnswersDoNotMix(t *testing.T) {
 	answers := []string{
 		fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n%s", len(limit), limit),
 		fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s", len(limit), limit),
-		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
 	}
 	c := clientOf(t, graph.Options{BaseURL: "http://localhost"}).Over(t, (&network{serve: func(conn net.Conn) {
 		buffered := bufio.NewReader(conn)
@@ -160,7 +167,9 @@ func TestAnswersDoNotMix(t *testing.T) {
 				t.Errorf("request: %v", err)
 				return
 			}
-			_, _ = io.Copy(io.Discard, r.Body) // what it lacks shows in the next request
+			if n, err := io.Copy(io.Discard, r.Body); (n > 0) != (r.Method == http.MethodPost) || err != nil {
+				t.Errorf("%s with a body of %d bytes: %v", r.Method, n, err)
+			}
 			_, _ = io.WriteString(conn, answer)
 		}
 	}}).dial, nil)
@@ -169,6 +178,9 @@ func TestAnswersDoNotMix(t *testing.T) {
 		if err := send(t.Context(), c); !errors.As(err, &e) || e.RetryAfter != want {
 			t.Errorf("error = %v, want one that asks to wait %v", err, want)
 		}
+	}
+	if o, err := c.Owner(t.Context(), ada); !o.Idle || err != nil {
+		t.Errorf("Owner = %+v, %v, want idle", o, err)
 	}
 	if mid, err := c.Send(t.Context(), ada, graph.Message{Text: "hello"}); mid != "" || err != nil {
 		t.Errorf("Send = %q, %v, want no mid: the answer tells none", mid, err)
