@@ -470,12 +470,10 @@ func TestErrorsQuoteNothing(t *testing.T) {
 				tt(w, r, request.String())
 			})
 			_, err := c.Send(t.Context(), ada, message)
-			_, upload := c.Upload(t.Context(), graph.Media{Type: graph.Image, URL: "https://example.com/canary.png"})
 			_, owner := c.Owner(t.Context(), ada)
 			for err, words := range map[error][]string{
-				upload: {"https://example.com/canary.png"},
-				err:    {said, said[:len(said)-8], "canary title", "canary payload"},
-				owner:  nil, // knows nothing of what was said
+				err:   {said, said[:len(said)-8], "canary title", "canary payload"},
+				owner: nil, // knows nothing of what was said
 			} {
 				if err == nil {
 					t.Fatal("no error")
@@ -488,6 +486,18 @@ func TestErrorsQuoteNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where a file is may tell whom it is for.
+func TestErrorsQuoteNoFile(t *testing.T) {
+	t.Parallel()
+	const file = "https://example.com/canary.png"
+	c := newClient(t, func(w http.ResponseWriter, _ *http.Request) { quote(w, "message", "cannot fetch "+file) })
+	_, err := c.Upload(t.Context(), graph.Media{Type: graph.Image, URL: file})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	noCanary(t, err.Error(), file)
 }
 
 func quote(w http.ResponseWriter, member, text string) {
