@@ -8,9 +8,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -42,9 +42,7 @@ func (s *Store) Commit(ctx context.Context, c handover.Commit) (handover.Committ
 }
 
 func (s *Store) commit(ctx context.Context, c handover.Commit) (done handover.Committed, err error) {
-	w := commitWriter{args: make([]any, 0, 64)}
-	s.write(&w, c)
-	reply, err := s.script(ctx, commitScript, w.keys, w.args...).StringSlice()
+	reply, err := s.script(ctx, commitScript, &s.partitions[c.Lease.Partition], s.arguments(&c)).StringSlice()
 	switch {
 	case err != nil:
 		return done, err
@@ -76,59 +74,75 @@ func known(puts []handover.Pending, positions string) (ids []string, err error) 
 	return ids, nil
 }
 
-// write writes c as commit.lua reads it.
-func (s *Store) write(w *commitWriter, c handover.Commit) {
+// arguments returns the command that runs commit.lua. It points to what stands in c,
+// so that nothing is copied.
+func (s *Store) arguments(c *handover.Commit) []any {
 	part := &s.partitions[c.Lease.Partition]
-	w.keys = append(w.keys, part.meta, part.in, part.seen, part.timers, part.outbox, part.buried, part.episodes, part.scratch)
+	threads, next := gather(c)
+	marks := marksOf(c)
+	names := make([]string, 2*len(threads)) // of keys
+	keys := make([]any, 0, 8+len(names))
+	keys = append(keys, part.meta, part.in, part.seen, part.timers, part.outbox, part.buried, part.episodes, part.scratch)
+	for i := range threads {
+		names[2*i], names[2*i+1] = part.thread(threads[i].name), part.history(threads[i].name)
+		keys = append(keys, &names[2*i], &names[2*i+1])
+	}
+	const ahead, buried, thread = 16, 4, 6 // arguments before all, of an entry, of a thread
+	w := commitWriter(evalSha(commitScript, keys, ahead+len(c.Consumed)+len(marks)+len(c.Echoed)+2*len(c.Put)+len(c.Drop)+
+		buried*len(c.Buried)+len(c.Episodes)+thread*len(threads)+len(c.History)))
+	first := len(w)
 
-	w.add(c.Lease.Token)
+	w.text(&c.Lease.Token)
 	w.number(c.Lease.Seq)
 	w.number(c.Lease.Seq + 1)
-	w.add("") // the id, once all is written
+	id := len(w)
+	w.number(0) // the id, once all is written
 	w.number(s.Retention.Milliseconds())
 	w.number(int64(s.HistoryCap))
 	w.number(int64(s.BuriedCap))
 	w.number(int64(s.EpisodesCap))
-
-	threads := gather(c)
-	marks := marksOf(c)
-	for _, n := range []int{len(c.Consumed), len(marks), len(c.Echoed), len(c.Put), len(c.Drop), len(c.Buried), len(c.Episodes), len(threads)} {
+	for _, n := range [...]int{len(c.Consumed), len(marks), len(c.Echoed), len(c.Put), len(c.Drop), len(c.Buried), len(c.Episodes), len(threads)} {
 		w.number(int64(n))
 	}
 	for i := range c.Consumed {
-		w.add(c.Consumed[i].ID)
+		w.text(&c.Consumed[i].ID)
 	}
-	for _, mark := range marks {
-		w.add(mark)
+	for i := range marks {
+		w.text(&marks[i])
 	}
-	for _, id := range c.Echoed {
-		w.add(id)
+	for i := range c.Echoed {
+		w.text(&c.Echoed[i])
 	}
-	for _, e := range c.Put {
-		w.add(e.ID)
-		w.bytes(e.Body)
+	for i := range c.Put {
+		w.text(&c.Put[i].ID)
+		w.bytes(&c.Put[i].Body)
 	}
-	for _, id := range c.Drop {
-		w.add(id)
+	for i := range c.Drop {
+		w.text(&c.Drop[i])
 	}
-	for _, b := range c.Buried {
-		w.add(b.Thread)
-		w.add(b.Cause)
+	for i := range c.Buried {
+		b := &c.Buried[i]
+		w.text(&b.Thread)
+		w.text(&b.Cause)
 		w.number(b.At.UnixMilli())
-		w.bytes(b.Body)
+		w.bytes(&b.Body)
 	}
-	for _, body := range c.Episodes {
-		w.bytes(body)
+	for i := range c.Episodes {
+		w.bytes(&c.Episodes[i])
 	}
-	for _, t := range threads {
-		w.keys = append(w.keys, part.thread(t.name), part.history(t.name))
+	for i := range threads {
+		t := &threads[i]
 		w.thread(t)
+		for at, left := t.first, t.lines; left > 0; at, left = next[at], left-1 {
+			w.bytes(&c.History[at].Body)
+		}
 	}
-	w.args[commitID] = w.id()
+	w[id] = digest(w[first:])
+	return w
 }
 
 // marksOf returns what is to be remembered of what c consumes and of what was sent.
-func marksOf(c handover.Commit) []string {
+func marksOf(c *handover.Commit) []string {
 	marks := make([]string, 0, len(c.Consumed)+len(c.Sent))
 	for i := range c.Consumed {
 		for rest := c.Consumed[i].Marks; len(rest) >= markSize && !c.Consumed[i].Known; rest = rest[markSize:] {
@@ -143,53 +157,58 @@ func marksOf(c handover.Commit) []string {
 
 // change is all that a commit does to one thread.
 type change struct {
-	name   string
-	forget bool
-	store  bool
-	body   []byte
-	wake   time.Time
-	lines  [][]byte
+	name        string
+	forget      bool
+	write       *handover.ThreadWrite // to store; nil for none
+	lines       int                   // of history
+	first, last int                   // of them, among the commit's
 }
 
 // gather sorts a commit's writes by thread, so that commit.lua is told each
-// thread's keys once.
-func gather(c handover.Commit) []*change {
-	changes := make([]*change, 0, len(c.Threads))
-	byName := make(map[string]*change, len(c.Threads))
+// thread's keys once. Next tells of each line of history where the thread's next one
+// is.
+func gather(c *handover.Commit) (changes []change, next []int) {
+	changes, next = make([]change, 0, max(len(c.Threads), len(c.History))), make([]int, len(c.History))
+	at := make(map[string]int, cap(changes))
 	of := func(name string) *change {
-		if byName[name] == nil {
-			byName[name] = &change{name: name}
-			changes = append(changes, byName[name])
+		i, ok := at[name]
+		if !ok {
+			i = len(changes)
+			at[name] = i
+			changes = append(changes, change{name: name})
 		}
-		return byName[name]
+		return &changes[i]
 	}
-	for _, t := range c.Threads {
-		to := of(t.Thread)
-		if to.store = t.Body != nil; to.store {
-			to.body, to.wake = t.Body, t.Wake
+	for i := range c.Threads {
+		to := of(c.Threads[i].Thread)
+		if to.write = &c.Threads[i]; to.write.Body == nil {
+			to.forget, to.write = true, nil
+		}
+	}
+	for i := range c.History {
+		to := of(c.History[i].Thread)
+		if to.lines == 0 {
+			to.first = i
 		} else {
-			to.forget, to.body, to.wake = true, nil, time.Time{}
+			next[to.last] = i
 		}
+		to.lines, to.last = to.lines+1, i
 	}
-	for _, h := range c.History {
-		to := of(h.Thread)
-		to.lines = append(to.lines, h.Body)
-	}
-	return changes
+	return changes, next
 }
 
-// commitID is where the id of a commit stands among the arguments.
-const commitID = 3
+// commitWriter gathers the arguments of commit.lua.
+type commitWriter []any
 
-// commitWriter gathers the keys and arguments of commit.lua.
-type commitWriter struct {
-	keys []string
-	args []any
-}
+// blob is bytes to which an argument points.
+type blob []byte
 
-func (w *commitWriter) add(s string)   { w.args = append(w.args, s) }
-func (w *commitWriter) bytes(b []byte) { w.args = append(w.args, b) }
-func (w *commitWriter) number(n int64) { w.args = append(w.args, n) } // a small one is put into an any without an allocation
+// MarshalBinary is what the client asks for.
+func (b *blob) MarshalBinary() ([]byte, error) { return *b, nil }
+
+func (w *commitWriter) text(s *string)  { *w = append(*w, s) }
+func (w *commitWriter) bytes(b *[]byte) { *w = append(*w, (*blob)(b)) }
+func (w *commitWriter) number(n int64)  { *w = append(*w, n) } // a small one is put into an any without an allocation
 
 func (w *commitWriter) flag(b bool) {
 	if b {
@@ -199,38 +218,43 @@ func (w *commitWriter) flag(b bool) {
 	}
 }
 
+// thread writes a change but for its lines, which follow.
 func (w *commitWriter) thread(t *change) {
-	w.add(t.name)
+	w.text(&t.name)
 	w.flag(t.forget)
-	w.flag(t.store)
-	w.bytes(t.body)
-	if t.wake.IsZero() {
-		w.add("")
-	} else {
-		w.number(t.wake.UnixMilli())
+	w.flag(t.write != nil)
+	switch {
+	case t.write == nil:
+		*w = append(*w, "", "")
+	case t.write.Wake.IsZero():
+		w.bytes(&t.write.Body)
+		*w = append(*w, "")
+	default:
+		w.bytes(&t.write.Body)
+		w.number(t.write.Wake.UnixMilli())
 	}
-	w.number(int64(len(t.lines)))
-	for _, line := range t.lines {
-		w.bytes(line)
-	}
+	w.number(int64(t.lines))
 }
 
-// id returns a digest of all arguments. With it a repeat is told from another
+// digest returns a digest of arguments. With it a repeat is told from another
 // commit that claims the same place.
-func (w *commitWriter) id() string {
+func digest(args []any) string {
 	h := sha256.New()
-	var buf []byte
-	for _, arg := range w.args {
-		buf = buf[:0]
+	var size [binary.MaxVarintLen64]byte
+	for _, arg := range args {
 		switch arg := arg.(type) {
 		case int64:
-			buf = binary.AppendVarint(buf, arg)
+			h.Write(binary.AppendVarint(size[:0], arg))
 		case string:
-			buf = append(binary.AppendUvarint(buf, uint64(len(arg))), arg...)
-		case []byte:
-			buf = append(binary.AppendUvarint(buf, uint64(len(arg))), arg...)
+			h.Write(binary.AppendUvarint(size[:0], uint64(len(arg))))
+			_, _ = io.WriteString(h, arg) // a hash takes all
+		case *string:
+			h.Write(binary.AppendUvarint(size[:0], uint64(len(*arg))))
+			_, _ = io.WriteString(h, *arg)
+		case *blob:
+			h.Write(binary.AppendUvarint(size[:0], uint64(len(*arg))))
+			h.Write(*arg)
 		}
-		h.Write(buf)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -123,30 +123,46 @@ func (e *errand) result(ctx context.Context) error {
 	}
 }
 
-// script runs one of our scripts, beside what others run.
-func (s *Store) script(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
-	lane, err := s.loops.to(ctx, keys[0])
+// script runs one of our scripts, beside what others run. Args are the command, see
+// evalSha; they must stay as they are, also after ctx has ended.
+func (s *Store) script(ctx context.Context, script *redis.Script, part *partition, args []any) *redis.Cmd {
+	lane, err := s.loops.to(ctx, part.meta)
 	if err == nil {
-		e := newErrand(evalSha(ctx, script, keys, args))
+		e := newErrand(redis.NewCmd(ctx, args...))
 		lane.start(e) //nolint:contextcheck // a flight is nobody's alone
 		if err = e.result(ctx); err == nil {
 			return e.cmd
 		}
 	}
 	if forgotten(err) || passing(err) {
-		return script.Run(ctx, s.rdb, keys, args...) // which knows about both
+		return rerun(ctx, s.rdb, script, args) // which knows about both
 	}
 	cmd := redis.NewCmd(ctx)
 	cmd.SetErr(err)
 	return cmd
 }
 
-// evalSha returns the command that runs a script.
-func evalSha(ctx context.Context, script *redis.Script, keys []string, args []any) *redis.Cmd {
-	all := make([]any, 0, 3+len(keys)+len(args))
-	all = append(all, "evalsha", script.Hash(), len(keys))
-	for _, k := range keys {
-		all = append(all, k)
+// evalSha returns the command that runs a script on keys, with room for so many
+// arguments, which follow.
+func evalSha(script *redis.Script, keys []any, room int) []any {
+	args := make([]any, 0, beforeKeys+len(keys)+room)
+	return append(append(args, "evalsha", script.Hash(), len(keys)), keys...)
+}
+
+// beforeKeys is how much of a command stands before its keys.
+const beforeKeys = 3
+
+// rerun runs what evalSha returned and its arguments by the client's own means.
+func rerun(ctx context.Context, rdb redis.Scripter, script *redis.Script, args []any) *redis.Cmd {
+	count, _ := args[beforeKeys-1].(int)
+	keys := make([]string, count)
+	for i, key := range args[beforeKeys : beforeKeys+count] {
+		switch key := key.(type) {
+		case string:
+			keys[i] = key
+		case *string:
+			keys[i] = *key
+		}
 	}
-	return redis.NewCmd(ctx, append(all, args...)...)
+	return script.Run(ctx, rdb, keys, args[beforeKeys+count:]...)
 }

@@ -182,11 +182,11 @@ func (s *Store) appending(ctx context.Context, d *deposit) *redis.Cmd {
 	if wake == "" && len(d.args) == 3 {
 		return redis.NewCmd(ctx, "xadd", d.partition.in, "*", "k", d.args[0], "b", d.args[1], "m", d.args[2])
 	}
-	cmd := evalSha(ctx, ingestScript, []string{d.partition.in}, append([]any{wake, d.partition.number}, d.args...))
+	args := append(evalSha(ingestScript, []any{d.partition.in}, 2+len(d.args)), wake, d.partition.number)
 	if d.whole {
-		cmd.Args()[0], cmd.Args()[1] = "eval", ingestSource
+		args[0], args[1] = "eval", ingestSource
 	}
-	return cmd
+	return redis.NewCmd(ctx, append(args, d.args...)...)
 }
 
 // sent looks at what became of a deposit.

@@ -23,7 +23,8 @@ var readScript = redis.NewScript(readSource)
 // asks for no entries and no due timers. An entry's At is the time in its id.
 func (s *Store) Read(ctx context.Context, p, limit int) (handover.Batch, error) {
 	part := &s.partitions[p]
-	reply, err := s.script(ctx, readScript, []string{part.in, part.timers, part.meta, part.seen}, max(limit, 0)).Slice()
+	args := append(evalSha(readScript, []any{part.in, part.timers, part.meta, part.seen}, 1), max(limit, 0))
+	reply, err := s.script(ctx, readScript, part, args).Slice()
 	if err != nil {
 		return handover.Batch{}, fmt.Errorf("read partition %d: %w", p, err)
 	}
