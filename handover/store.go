@@ -50,7 +50,7 @@ type Entry struct {
 	ID    string // the store's, ascending
 	Kind  EntryKind
 	Marks string // the store's, of what it is known by
-	Body  []byte
+	Body  string
 	At    time.Time // when it was accepted, by the store's clock
 	// Known tells that it was consumed before, or comes earlier in the batch: it is
 	// consumed, and not looked at.

@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"strings"
 )
 
@@ -108,9 +106,13 @@ func (k ThreadKey) IsZero() bool { return k == ThreadKey{} }
 // Partition returns which of n partitions the thread lives in, from 0 to n-1.
 // It must never change: stored threads would no longer be found.
 func (k ThreadKey) Partition(n int) int {
-	h := fnv.New64a()
-	_, _ = io.WriteString(h, k.String()) // a hash never fails
-	x := h.Sum64()
+	const basis, prime = 14695981039346656037, 1099511628211 // of FNV-1a, 64 bits
+	x := uint64(basis)
+	for _, part := range [...]string{string(k.Page), ":", string(k.PSID)} {
+		for i := range len(part) {
+			x = (x ^ uint64(part[i])) * prime
+		}
+	}
 	x ^= x >> 32              // FNV's low bits alone spread short keys poorly
 	return int(x % uint64(n)) //nolint:gosec // n is a count, and the result below it
 }

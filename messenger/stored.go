@@ -46,14 +46,14 @@ func (e Event) Write(w *flatjson.Writer, name string) {
 }
 
 // UnmarshalEvent reads what Marshal writes, and any other JSON of an Event as
-// encoding/json does. The event's strings share a copy of b.
-func UnmarshalEvent(b []byte) (Event, error) {
-	r := flatjson.NewReader(string(b))
+// encoding/json does. The event's strings are parts of it.
+func UnmarshalEvent(stored string) (Event, error) {
+	r := flatjson.NewReader(stored)
 	if e := readEvent(&r); r.Done() {
 		return e, nil
 	}
 	var e Event
-	err := json.Unmarshal(b, &e)
+	err := json.Unmarshal([]byte(stored), &e)
 	return e, err
 }
 

@@ -100,7 +100,7 @@ func checkUnmarshalEvent(t errorer, text []byte) {
 	t.Helper()
 	var want Event
 	wantErr := json.Unmarshal(text, &want)
-	got, err := UnmarshalEvent(text)
+	got, err := UnmarshalEvent(string(text))
 	if !reflect.DeepEqual(got, want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
 		t.Errorf("UnmarshalEvent(%q)\n     = %+v, %v,\nwant %+v, %v", text, got, err, want, wantErr)
 	}
@@ -128,9 +128,10 @@ func BenchmarkEventUnmarshal(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	text := string(stored)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := UnmarshalEvent(stored); err != nil {
+		if _, err := UnmarshalEvent(text); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -47,7 +47,7 @@ var mutations = []mutation{
 		"consume", "G1", "what was read leaves the stream with what was decided, in one commit", "consumes what it has read before it decides",
 		"was acknowledged and never decided", kills,
 		[]change{
-			{"handover/engine/partition.go", "	t := newTurn(p)\n", `	if n > 0 && mutant.Is("consume") {
+			{"handover/engine/partition.go", "	t := newTurn(p, len(entries)+len(results)+len(batch.Due))\n", `	if n > 0 && mutant.Is("consume") {
 		done, err := p.e.store.Commit(ctx, handover.Commit{Lease: p.lease, Consumed: batch.Entries[:n]})
 		if err != nil {
 			return false, err
@@ -55,7 +55,7 @@ var mutations = []mutation{
 		p.lease.Seq = done.Seq
 		n = 0
 	}
-	t := newTurn(p)
+	t := newTurn(p, len(entries)+len(results)+len(batch.Due))
 `},
 		},
 	},

@@ -106,15 +106,15 @@ func BenchmarkStep(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	raw := []handover.Entry{{ID: "1-1", Kind: handover.EntryEvent, Body: body, At: ev.At}}
+	raw := []handover.Entry{{ID: "1-1", Kind: handover.EntryEvent, Body: string(body), At: ev.At}}
 	b.ReportAllocs()
 	for b.Loop() {
 		th := &thread{key: ev.Thread.String()}
 		p.threads[th.key] = th
-		t := newTurn(p)
+		t := newTurn(p, 1)
 		entries, _, _ := readEntries(raw)
 		for _, en := range inOrder(entries) {
-			t.entry(en)
+			t.entry(&en)
 		}
 		c, err := t.finish()
 		if err != nil || len(c.Put) != 1 || len(c.Threads) != 1 {

@@ -66,7 +66,7 @@ func (t *turn) obey(th *thread, o Order) {
 	}
 	s := t.step(th, "command "+string(o.Command), OrderLine(o.ID))
 	if s.pg == nil {
-		t.bury(th.key, "Page is not among messenger.pages", []byte(o.Command))
+		t.bury(th.key, "Page is not among messenger.pages", string(o.Command))
 		return
 	}
 	s.decide(handover.Commanded{Command: handover.Command(o.Command), Target: string(o.Target)})

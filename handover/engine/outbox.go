@@ -55,7 +55,7 @@ func (t *turn) result(r result) {
 	if th.gone || f.over || !slices.Contains(th.queue, f) {
 		return
 	}
-	if !t.protected(th, []byte(f.ID), func() { t.land(r) }) {
+	if !t.protected(th, f.ID, func() { t.land(r) }) {
 		// The call was made and is not made again. Nothing waits for what it meant.
 		t.settle(th, f)
 		th.rec.Asking, th.rec.State.Awaiting = false, handover.AwaitingNothing
@@ -71,14 +71,14 @@ func (t *turn) land(r result) {
 		s.line.Error = r.err.Error()
 	}
 	if s.pg == nil {
-		t.bury(th.key, "Page is not among messenger.pages", []byte(f.ID))
+		t.bury(th.key, "Page is not among messenger.pages", f.ID)
 		t.settle(th, f)
 		return
 	}
 	current := f.Gen >= th.rec.State.Generation || f.Call == callReadProfile
 	switch {
 	case r.poison:
-		t.bury(th.key, r.err.Error(), []byte(f.ID))
+		t.bury(th.key, r.err.Error(), f.ID)
 		s.line.Outcome = outcomeName(handover.Failed)
 		s.ended(f, handover.Failed, handover.HeldByOther)
 	case r.end == untrusted:
@@ -185,7 +185,7 @@ func (t *turn) expire() {
 			if s.pg == nil {
 				break // its call ends at once
 			}
-			fine := t.protected(th, []byte(f.ID), func() {
+			fine := t.protected(th, f.ID, func() {
 				s.line.Call, s.line.Attempt, s.line.Outcome = f.String(), f.Attempts, outcomeExpired+": "+why
 				s.ended(f, handover.OutsideWindow, handover.HeldByOther)
 				s.done()

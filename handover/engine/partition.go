@@ -362,7 +362,7 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 		p.landed = results
 		return false, err
 	}
-	t := newTurn(p)
+	t := newTurn(p, len(entries)+len(results)+len(batch.Due))
 	for _, r := range results {
 		t.result(r)
 	}

@@ -14,7 +14,7 @@ type step struct {
 	t     *turn
 	th    *thread
 	pg    *page
-	ev    messenger.Event // the customer's event; zero for timers, results, commands
+	ev    *messenger.Event // the customer's event; zero for timers, results, commands
 	id    string          // of the event: effects are named after it
 	line  Line
 	n     int // effects so far
@@ -26,13 +26,13 @@ type step struct {
 func (t *turn) step(th *thread, what, id string) *step {
 	key, _ := messenger.ParseThreadKey(th.key) // a bad key has no Page, and no step
 	return &step{
-		t: t, th: th, pg: t.p.e.pages[key.Page], id: id,
+		t: t, th: th, pg: t.p.e.pages[key.Page], id: id, ev: &t.nothing,
 		line: Line{Thread: th.key, What: what, ID: id},
 	}
 }
 
 // event steps a thread by an event of Messenger. Again tells that it was parked.
-func (t *turn) event(th *thread, ev messenger.Event, again bool) {
+func (t *turn) event(th *thread, ev *messenger.Event, again bool) {
 	id := ev.ID
 	if again {
 		id += "!" // it may have had effects before it was parked
@@ -41,7 +41,7 @@ func (t *turn) event(th *thread, ev messenger.Event, again bool) {
 	s.ev, s.trace, s.line.Standby = ev, ev.Trace, ev.Standby
 	switch {
 	case s.pg == nil:
-		t.bury(th.key, "Page is not among messenger.pages", []byte(ev.ID))
+		t.bury(th.key, "Page is not among messenger.pages", ev.ID)
 		return
 	case ev.Thread.PSID == "":
 		s.aboutPage()
@@ -55,7 +55,7 @@ func (t *turn) event(th *thread, ev messenger.Event, again bool) {
 	if ev.Backfilled {
 		s.note("found in the conversation")
 	}
-	hev, ok := t.p.e.translate(ev)
+	hev, ok := t.p.e.translate(*ev)
 	if !ok {
 		s.quiet = ev.Kind != messenger.KindUnknown
 		if ev.Kind == messenger.KindUnknown {
@@ -253,10 +253,10 @@ func (s *step) wantsProfile() bool {
 // park keeps the event until nothing is awaited any more.
 func (s *step) park() {
 	if len(s.th.rec.Parked) >= maxParked {
-		s.t.bury(s.th.key, "too many events wait for the thread's owner to be known", []byte(s.ev.ID))
+		s.t.bury(s.th.key, "too many events wait for the thread's owner to be known", s.ev.ID)
 		return
 	}
-	ev := s.ev
+	ev := *s.ev
 	ev.ID = s.id // parked again, it has had other effects than the first time
 	s.th.rec.Parked = append(slices.Clip(s.th.rec.Parked), ev)
 	s.note("waits until it is known who answers")
@@ -350,7 +350,7 @@ func (s *step) done() {
 			rec.Parked = nil
 		}
 		// It must not take along what it waited for.
-		s.t.protected(s.th, []byte(ev.ID), func() { s.t.event(s.th, ev, true) })
+		s.t.protected(s.th, ev.ID, func() { s.t.event(s.th, &ev, true) })
 	}
 }
 

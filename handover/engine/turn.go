@@ -25,12 +25,16 @@ type turn struct {
 	ticked  map[*thread]struct{} // threads whose timer fired: it is set anew or removed
 	put     map[*effect]struct{} // effects to store
 	order   int64                // of the next effect
+
+	nothing messenger.Event // of steps without an event
 }
 
-func newTurn(p *partition) *turn {
+// newTurn returns a turn of so many steps, or a few more.
+func newTurn(p *partition, steps int) *turn {
 	return &turn{
 		p: p, now: p.now(),
 		commit:  handover.Commit{Lease: p.lease},
+		lines:   make([]Line, 0, steps),
 		touched: map[*thread]struct{}{}, ticked: map[*thread]struct{}{}, put: map[*effect]struct{}{},
 		order: (p.lease.Seq + 1) << 20, // a commit never holds a million effects
 	}
@@ -82,7 +86,7 @@ func readEntry(raw handover.Entry) entry {
 			en.at = en.event.At
 		}
 	case handover.EntryCommand:
-		if en.order, en.err = unmarshalOrder(raw.Body); en.err != nil {
+		if en.order, en.err = unmarshalOrder([]byte(raw.Body)); en.err != nil {
 			en.err = unreadable(en.err)
 			return en
 		}
@@ -118,7 +122,7 @@ func inOrder(entries []entry) []entry {
 }
 
 // entry steps a thread by what was accepted.
-func (t *turn) entry(en entry) {
+func (t *turn) entry(en *entry) {
 	if en.err != nil {
 		t.bury(en.thread, en.err.Error(), en.raw.Body)
 		return
@@ -133,13 +137,14 @@ func (t *turn) entry(en entry) {
 			t.obey(th, *en.order)
 			return
 		}
-		t.event(th, en.event, false)
+		t.event(th, &en.event, false)
 	})
 }
 
 // entries steps the threads of a batch.
 func (t *turn) entries(batch []entry) {
-	for _, en := range batch {
+	for i := range batch {
+		en := &batch[i]
 		if t.p.e.Trace == nil || en.event.Trace == "" {
 			t.entry(en)
 			continue
@@ -162,7 +167,7 @@ func (t *turn) tick(th *thread) {
 	}
 	s := t.step(th, "timer", "timer:"+strconv.FormatInt(th.rec.State.Deadline.UnixMilli(), 10))
 	if s.pg != nil {
-		t.protected(th, nil, func() {
+		t.protected(th, "", func() {
 			s.quiet = true
 			s.decide(handover.Tick{})
 			s.done()
@@ -178,7 +183,7 @@ func (t *turn) tick(th *thread) {
 // protected runs a step and tells whether it did not panic. Where it did, the
 // thread is left as it was, and what it stumbled over is set aside: a poison event
 // must not stop its partition.
-func (t *turn) protected(th *thread, body []byte, step func()) (fine bool) {
+func (t *turn) protected(th *thread, body string, step func()) (fine bool) {
 	rec, queue := th.rec, slices.Clone(th.queue)
 	drop, echoed, episodes := len(t.commit.Drop), len(t.commit.Echoed), len(t.commit.Episodes)
 	lines, threads := len(t.lines), len(t.commit.Threads)
@@ -211,8 +216,8 @@ func (t *turn) protected(th *thread, body []byte, step func()) (fine bool) {
 }
 
 // bury sets something aside with its cause.
-func (t *turn) bury(thread, cause string, body []byte) {
-	t.commit.Buried = append(t.commit.Buried, handover.Buried{Thread: thread, Cause: cause, Body: body, At: t.now})
+func (t *turn) bury(thread, cause, body string) {
+	t.commit.Buried = append(t.commit.Buried, handover.Buried{Thread: thread, Cause: cause, Body: []byte(body), At: t.now})
 	t.p.e.Log.Error().EmbedObject(t.p.e.named(thread)).Str("cause", cause).Msg("Event set aside in the dlq")
 	t.line(Line{Thread: thread, What: "buried", Error: cause})
 }
@@ -230,11 +235,13 @@ func (t *turn) finish() (*handover.Commit, error) {
 	for th := range t.ticked {
 		t.touched[th] = struct{}{}
 	}
+	c.Threads = slices.Grow(c.Threads, len(t.touched))
 	for th := range t.touched {
 		if err := t.write(th); err != nil {
 			return nil, err
 		}
 	}
+	c.Put, c.History = make([]handover.Pending, 0, len(t.put)), make([]handover.HistoryWrite, 0, len(t.lines))
 	for f := range t.put {
 		pending, err := f.marshal()
 		if err != nil {

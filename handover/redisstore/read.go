@@ -112,7 +112,7 @@ func unpackEntry(reply any) (e handover.Entry, err error) {
 		marks, _ = fields[5].(string)
 	}
 	ms, _, _ := strings.Cut(id, "-")
-	e = handover.Entry{ID: id, Kind: handover.EntryKind(kind), Marks: marks, Body: []byte(body)}
+	e = handover.Entry{ID: id, Kind: handover.EntryKind(kind), Marks: marks, Body: body}
 	e.At, err = unixMilli(ms)
 	return e, err
 }

@@ -127,7 +127,7 @@ func checkDecode(t rapid.TB, body []byte) {
 		if err != nil {
 			t.Fatalf("%+v cannot be stored: %v", e, err)
 		}
-		back, err := messenger.UnmarshalEvent(stored)
+		back, err := messenger.UnmarshalEvent(string(stored))
 		if diff := cmp.Diff(back, e); err != nil || diff != "" {
 			t.Errorf("stored and read back: %v (-got +want):\n%s", err, diff)
 		}
