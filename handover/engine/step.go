@@ -15,7 +15,7 @@ type step struct {
 	th    *thread
 	pg    *page
 	ev    *messenger.Event // the customer's event; zero for timers, results, commands
-	id    string          // of the event: effects are named after it
+	id    string           // of the event: effects are named after it
 	line  Line
 	n     int // effects so far
 	trace string

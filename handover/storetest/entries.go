@@ -76,7 +76,7 @@ func entriesKeepTheirOrderAndContent(t *testing.T, b *bench) {
 	for i, e := range entries {
 		want, err := events[i].Marshal()
 		must(t, err)
-		wantEqual(t, "entry "+e.ID, string(e.Body), string(want))
+		wantEqual(t, "entry "+e.ID, e.Body, string(want))
 		wantEqual(t, "kind of entry "+e.ID, e.Kind, handover.EntryEvent)
 		if age := batch.Now.Sub(e.At); age < 0 || age > time.Hour {
 			t.Errorf("entry %s was accepted at %v, %v before %v, want the store's clock", e.ID, e.At, age, batch.Now)
@@ -134,7 +134,7 @@ func commandsAreStoredOnce(t *testing.T, b *bench) {
 	for _, e := range news(b.read(t, 13, 100).Entries) {
 		kinds = append(kinds, e.Kind)
 		if e.Kind == handover.EntryCommand {
-			wantEqual(t, "command", string(e.Body), string(body))
+			wantEqual(t, "command", e.Body, string(body))
 		}
 	}
 	wantEqual(t, "entries", kinds, []handover.EntryKind{handover.EntryEvent, handover.EntryCommand, handover.EntryEvent})
