@@ -29,3 +29,16 @@ func poll(ctx context.Context, done func() bool) error {
 	}
 	return nil
 }
+
+// pauseExactly waits like pause, and comes no later than it must.
+func pauseExactly(ctx context.Context, d time.Duration) bool {
+	const short = 3 * time.Millisecond
+	until := now().Add(d)
+	if d > short && !pause(ctx, d-short) {
+		return false
+	}
+	if left := until.Sub(now()); left > 0 {
+		nap(left)
+	}
+	return ctx.Err() == nil
+}

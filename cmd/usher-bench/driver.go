@@ -196,7 +196,7 @@ func (d *driver) open(ctx context.Context, rate float64, length time.Duration) {
 		if due.Sub(began) >= length || ctx.Err() != nil {
 			break
 		}
-		if wait := due.Sub(now()); wait > 0 && !pause(ctx, wait) {
+		if wait := due.Sub(now()); wait > 0 && !pauseExactly(ctx, wait) {
 			break
 		}
 		slots <- struct{}{}
