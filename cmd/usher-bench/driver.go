@@ -145,10 +145,11 @@ func (d *driver) answer(body []byte) []byte {
 		id, _, _ := bytes.Cut(rest, []byte(`"`))
 		customer = string(id)
 	}
-	if bytes.Contains(body, []byte(`"message":{`)) {
-		d.replyTo(customer)
+	if !bytes.Contains(body, []byte(`"message":{`)) {
+		return []byte(`{"success":true,"data":[]}`)
 	}
-	return []byte(`{"recipient_id":"` + customer + `","message_id":"m_reply_` + strconv.FormatInt(d.serial.Add(1), 10) + `","success":true,"data":[]}`)
+	d.replyTo(customer)
+	return []byte(`{"recipient_id":"` + customer + `","message_id":"m_` + midFiller + strconv.FormatInt(d.serial.Add(1), 10) + `"}`)
 }
 
 // replyTo notes a reply: the oldest that waits, since a thread's replies come in

@@ -12,12 +12,10 @@ import (
 type pace chan struct{}
 
 // patience bounds the wait: a partition whose Redis is slow holds nobody up.
-const patience = 20 * time.Millisecond
+const patience = 100 * time.Millisecond
 
-func newPace() pace { return make(pace, turnsPerCPU*runtime.GOMAXPROCS(0)) }
+func newPace() pace { return make(pace, max(runtime.GOMAXPROCS(0), 2)) }
 
-// turnsPerCPU is more than one, as a turn waits for the store most of the time.
-const turnsPerCPU = 2
 
 // enter waits for its turn and returns what ends it.
 func (p pace) enter(ctx context.Context) (leave func()) {
