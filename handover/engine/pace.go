@@ -12,10 +12,9 @@ import (
 type pace chan struct{}
 
 // patience bounds the wait: a partition whose Redis is slow holds nobody up.
-const patience = 100 * time.Millisecond
+const patience = 50 * time.Millisecond
 
 func newPace() pace { return make(pace, max(runtime.GOMAXPROCS(0), 2)) }
-
 
 // enter waits for its turn and returns what ends it.
 func (p pace) enter(ctx context.Context) (leave func()) {
