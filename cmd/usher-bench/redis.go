@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -422,91 +421,3 @@ func await(ctx context.Context, what string, done func() bool) error {
 }
 
 var errTimeout = errors.New("it took too long")
-
-// restart ends a server by a signal; the server comes back after a while, with its file.
-func (r *redisRig) restart(ctx context.Context, n *redisNode, sig syscall.Signal, after time.Duration) error {
-	if err := n.signal(sig); err != nil {
-		return err
-	}
-	<-n.ended
-	pause(ctx, after)
-	return r.launch(ctx, n)
-}
-
-// all does something to every node of data.
-func (r *redisRig) all(ctx context.Context, do func(*redisNode) error) error {
-	var errs []error
-	for _, n := range r.nodes {
-		var err error
-		if late := await(ctx, n.name+" has loaded its data", func() bool { // a replica that follows a new primary does
-			err = do(n)
-			return err == nil || !redis.HasErrorPrefix(err, "LOADING")
-		}); late != nil {
-			err = late
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// killPrimary is kill -9 of the primary; it comes back, as a replica, once
-// sentinels have put another one in its place.
-func (r *redisRig) killPrimary(ctx context.Context, after time.Duration) error {
-	old := r.primary(ctx)
-	if err := old.kill(); err != nil {
-		return err
-	}
-	err := await(ctx, "sentinels have a new primary", func() bool { return r.primary(ctx) != old })
-	pause(ctx, after)
-	return errors.Join(err, r.rejoin(context.WithoutCancel(ctx), old), r.whole(ctx))
-}
-
-// rejoin starts a server that has ended as a replica of the primary.
-func (r *redisRig) rejoin(ctx context.Context, n *redisNode) error {
-	return r.launch(ctx, n, "--replicaof", "127.0.0.1", r.primary(ctx).announced())
-}
-
-// replica returns one of the nodes that are not the primary.
-func (r *redisRig) replica(ctx context.Context, which int) *redisNode {
-	primary := r.primary(ctx)
-	others := slices.DeleteFunc(slices.Clone(r.nodes), func(n *redisNode) bool { return n == primary })
-	return others[which%len(others)]
-}
-
-// killUnconfirmed kills the primary when its replicas have heard nothing for a while:
-// what it alone has is lost with it.
-func (r *redisRig) killUnconfirmed(ctx context.Context, lag time.Duration) error {
-	old := r.primary(ctx)
-	old.proxy.set(trouble{apart: true})
-	pause(ctx, lag)
-	err := old.kill()
-	old.proxy.cut() // what is on its way does not arrive
-	old.proxy.set(trouble{})
-	if err != nil {
-		return err
-	}
-	err = await(ctx, "sentinels have a new primary", func() bool { return r.primary(ctx) != old })
-	return errors.Join(err, r.rejoin(context.WithoutCancel(ctx), old), r.whole(ctx))
-}
-
-// failover asks sentinels for another primary.
-func (r *redisRig) failover(ctx context.Context) error {
-	old := r.primary(ctx)
-	err := await(ctx, "sentinels begin a failover", func() bool { return r.sentinels[0].direct.Do(ctx, "SENTINEL", "FAILOVER", redisMaster).Err() == nil })
-	if err == nil {
-		err = await(ctx, "sentinels have a new primary", func() bool { return r.primary(ctx) != old })
-	}
-	return errors.Join(err, r.whole(ctx))
-}
-
-// whole waits until the primary has both replicas: two losses at a time are more
-// than Usher promises to survive. Without sentinels there is nothing to wait for.
-func (r *redisRig) whole(ctx context.Context) error {
-	if r.mode != redisSentinel {
-		return nil
-	}
-	return await(ctx, "two replicas follow", func() bool {
-		info, err := r.primary(ctx).direct.Info(ctx, "replication").Result()
-		return err == nil && strings.Contains(info, "role:master") && strings.Count(info, "state=online") == 2
-	})
-}
