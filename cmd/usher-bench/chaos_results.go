@@ -38,6 +38,8 @@ type chaosResults struct {
 	AckUnderFault  latency        `json:"ack_under_fault_ms"`
 	Takeovers      int64          `json:"takeovers"` // of partitions whose owner was gone
 	Takeover       latency        `json:"takeover_ms"`
+	Moves          int64          `json:"moves"` // of partitions whose owner gave them back
+	Move           latency        `json:"move_ms"`
 	Stops          int            `json:"stops"` // by SIGTERM
 	SlowestStop    float64        `json:"slowest_stop_seconds"`
 	Probes         int            `json:"probes"` // commits with an outdated token
@@ -78,6 +80,7 @@ func (r *chaosResults) write(w io.Writer) error {
 		f.ZombiesRefused, r.Reloaded, r.refusedProbes(), r.Probes)
 	row("not judged", "%d threads with a cut history, %d acts with no single right answer", f.CutHistories, f.UnclearWants)
 	row("take-over", "%s, %d partitions, from the last renewal by an owner that was gone", r.Takeover, r.Takeovers)
+	row("move", "%s, %d partitions, from their owner's release, seen every 20 ms", r.Move, r.Moves)
 	row("ack, calm", "%s, at full load", r.AckCalm)
 	row("ack, under faults", "%s", r.AckUnderFault)
 	row("SIGTERM", "%d ends, the slowest in %.1f s", r.Stops, r.SlowestStop)

@@ -105,6 +105,7 @@ func (r *chaosRun) run(ctx context.Context, faults []fault) (*chaosResults, erro
 		Talked: talked.Seconds(), Drained: drained.Seconds(), Faults: r.counts, People: c.joined.Load(), Acts: c.acts.Load(),
 		Refusals: evidence.Answers.Refused, SlowestRefusal: evidence.Answers.Slowest.Seconds(), Deliveries: evidence.Answers.OK,
 		AckCalm: latencyOf(seen.calm), AckUnderFault: latencyOf(seen.shaken), Takeover: latencyOf(taken.took), Takeovers: taken.took.TotalCount(),
+		Move: latencyOf(taken.moved), Moves: taken.moved.TotalCount(),
 		SlowestStop: slowest(evidence.Stops).Seconds(), Stops: len(evidence.Stops), Probes: evidence.Fence.Probes, Opened: evidence.Fence.Accepted, Reloaded: evidence.Fence.Reloaded,
 		MemoryBefore: memory, MemoryAfter: r.redis.memory(ctx), Warnings: seen.warnings,
 	}, nil

@@ -10,23 +10,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// takeovers measures how long partitions wait when their owner is gone: from its
-// last renewal until another one has them. What a fault of Redis delays is not
-// counted.
+// takeovers measures how long partitions wait for an owner. Where theirs is gone: from
+// its last renewal until another one has them. Where it has given them back: from then
+// on. What a fault of Redis delays is not counted.
 type takeovers struct {
 	client redis.UniversalClient
 	lease  time.Duration
 	fine   func(since time.Time) bool // nothing was wrong with Redis
 
 	seen [partitions]struct {
-		token  string
-		expiry time.Time
+		token         string
+		expiry        time.Time
+		looked, freed time.Time // when last; when it was first seen to be nobody's
 	}
-	took *hdr.Histogram // µs
+	took, moved *hdr.Histogram // µs
 }
 
 func newTakeovers(s *saboteur) *takeovers {
-	return &takeovers{client: s.redis.client, lease: s.times.Lease, fine: s.redisFine, took: hdr.New(leastLatency, mostLatency, digits)}
+	return &takeovers{client: s.redis.client, lease: s.times.Lease, fine: s.redisFine, took: hdr.New(leastLatency, mostLatency, digits), moved: hdr.New(leastLatency, mostLatency, digits)}
 }
 
 // watch looks every few milliseconds until ctx ends.
@@ -54,12 +55,26 @@ func (t *takeovers) watch(ctx context.Context) {
 // lease had lapsed was waited for.
 func (t *takeovers) look(n int, at time.Time, token, expiry string) {
 	seen := &t.seen[n]
-	renewed := seen.expiry.Add(-t.lease)
-	if token != "" && seen.token != "" && token != seen.token && at.After(seen.expiry) && t.fine(renewed) {
-		_ = t.took.RecordValue(min(at.Sub(renewed).Microseconds(), mostLatency)) // within its bounds
+	changed := token != "" && seen.token != "" && token != seen.token
+	switch {
+	case changed && at.After(seen.expiry):
+		t.note(t.took, seen.expiry.Add(-t.lease), at)
+	case changed: // it was nobody's in between
+		t.note(t.moved, seen.looked, at)
+	case token == "" && seen.token != "":
+		seen.freed = seen.looked
+	case token != "" && seen.token == "" && !seen.freed.IsZero():
+		t.note(t.moved, seen.freed, at)
 	}
-	seen.token = token
+	seen.token, seen.looked = token, at
 	if ms, err := strconv.ParseInt(expiry, 10, 64); err == nil {
 		seen.expiry = time.UnixMilli(ms)
+	}
+}
+
+// note notes how long something took, unless something was wrong with Redis.
+func (t *takeovers) note(in *hdr.Histogram, from, to time.Time) {
+	if t.fine(from) {
+		_ = in.RecordValue(min(to.Sub(from).Microseconds(), mostLatency)) // within its bounds
 	}
 }
