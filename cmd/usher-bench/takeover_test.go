@@ -20,7 +20,7 @@ func TestTakeovers(t *testing.T) {
 		expiry time.Duration // 0 for none
 	}
 	tests := map[string]struct {
-		looks   []look
+		looks       []look
 		trouble     bool
 		want, moved []time.Duration
 	}{
