@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -226,5 +227,38 @@ func TestChildIsKilled(t *testing.T) {
 	}
 	if err := poll(t.Context(), gone); err != nil {
 		t.Errorf("what it had started lives on: %v", err)
+	}
+}
+
+// A process may not heed a signal at once, as Redis does not while it is busy with its
+// file, or never.
+func TestChildIsToldAgain(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		heeds    string // how often it is told before it ends
+		patience time.Duration
+		code     int
+	}{
+		"at_once":     {"1", time.Minute, 7},
+		"when_idle":   {"2", time.Minute, 7},
+		"not_at_all":  {"100", time.Millisecond, -1},
+		"without_end": {"100", 1500 * time.Millisecond, -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ready := make(chan string, 10)
+			c, err := start("sh", os.Environ(), func(line string) { ready <- line }, "/bin/sh", "-c",
+				"n=0; trap 'n=$((n+1)); [ $n -ge "+tt.heeds+" ] && exit 7' TERM; echo ready; while :; do sleep 0.01; done")
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-ready
+			if err := c.end(syscall.SIGTERM, tt.patience); err != nil {
+				t.Fatal(err)
+			}
+			if <-c.ended; c.code != tt.code {
+				t.Errorf("it ended with code %d, want %d", c.code, tt.code)
+			}
+		})
 	}
 }

@@ -281,10 +281,9 @@ func (s *saboteur) hitReplicated(ctx context.Context, f fault) error {
 		return errors.Join(err, frozen.signal(syscall.SIGCONT), s.redis.whole(ctx))
 	case "redis replica restarted":
 		node := s.redis.replica(ctx, f.Target)
-		if err := node.signal(syscall.SIGTERM); err != nil {
+		if err := node.end(syscall.SIGTERM, endWithin); err != nil {
 			return err
 		}
-		<-node.ended
 		pause(ctx, f.For)
 		return errors.Join(s.redis.rejoin(context.WithoutCancel(ctx), node), s.redis.whole(ctx))
 	}

@@ -75,6 +75,25 @@ func (c *child) signal(sig syscall.Signal) error {
 	return nil
 }
 
+// end ends the process by a signal, which is sent again every second, and waits for its
+// end: Redis does not heed SIGTERM while it writes the file of what it has just been
+// sent by its primary. Who does not end within patience is killed.
+func (c *child) end(sig syscall.Signal, patience time.Duration) error {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for until := now().Add(patience); now().Before(until); {
+		if err := c.signal(sig); err != nil {
+			return err
+		}
+		select {
+		case <-c.ended:
+			return nil
+		case <-again.C:
+		}
+	}
+	return c.kill()
+}
+
 // kill ends the process at once, also one that is stopped, and waits for its end.
 func (c *child) kill() error {
 	err := c.signal(syscall.SIGKILL)

@@ -410,6 +410,9 @@ func freePort(ctx context.Context) (int, error) {
 // startWithin bounds every start, on a busy machine.
 const startWithin = time.Minute
 
+// endWithin bounds the end of a server that has data to write.
+const endWithin = 20 * time.Second
+
 // await waits for a condition.
 func await(ctx context.Context, what string, done func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errTimeout)

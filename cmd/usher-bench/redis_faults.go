@@ -15,10 +15,9 @@ import (
 
 // restart ends a server by a signal; the server comes back after a while, with its file.
 func (r *redisRig) restart(ctx context.Context, n *redisNode, sig syscall.Signal, after time.Duration) error {
-	if err := n.signal(sig); err != nil {
+	if err := n.end(sig, endWithin); err != nil {
 		return err
 	}
-	<-n.ended
 	pause(ctx, after)
 	return r.launch(ctx, n)
 }
