@@ -256,7 +256,8 @@ func TestChildIsToldAgain(t *testing.T) {
 			if err := c.end(syscall.SIGTERM, tt.patience); err != nil {
 				t.Fatal(err)
 			}
-			if <-c.ended; c.code != tt.code {
+			<-c.ended
+			if c.code != tt.code {
 				t.Errorf("it ended with code %d, want %d", c.code, tt.code)
 			}
 		})
