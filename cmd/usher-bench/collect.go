@@ -132,7 +132,7 @@ func (s *saboteur) evidence(ctx context.Context, entries, effects int64) (check.
 		Threads: threads, Buried: map[string]int{}, BadEvents: map[string]int{}, Entries: entries, Effects: effects,
 		Answers: seen.answers, Fence: check.Fence{Lost: seen.lost, Reloaded: seen.reloaded, Probes: s.probes, Accepted: s.opened},
 		Stops: seen.stops, Starts: seen.starts, LogLines: seen.lines, Leaks: seen.leaks, Panics: seen.panics,
-		Excused: s.excused, Failovers: s.failed, Ended: s.ended, Times: s.times,
+		Excused: s.excused, Away: s.without, Failovers: s.failed, Ended: s.ended, Times: s.times,
 	}
 	for _, b := range buried {
 		e.Buried[b.Cause]++
@@ -140,6 +140,7 @@ func (s *saboteur) evidence(ctx context.Context, entries, effects int64) (check.
 	if s.bad > 0 {
 		e.BadEvents[buriedCause] = s.bad
 	}
+	slices.SortFunc(e.Away, func(a, b check.Span) int { return a.From.Compare(b.From) })
 	slices.SortFunc(e.Excused, func(a, b check.Span) int { return a.From.Compare(b.From) })
 	slices.SortFunc(e.Threads, func(a, b check.Thread) int { return cmp.Compare(a.Name, b.Name) })
 	return e, nil

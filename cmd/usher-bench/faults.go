@@ -34,6 +34,7 @@ type saboteur struct {
 	redisWrong bool      // one of Redis is
 	redisSound time.Time // or was, until then
 	excused    []check.Span
+	without    []check.Span // Redis
 	failed     []check.Span // failovers
 	ended      time.Time    // when the replicas were told to stop
 	bad        int          // events that must be set aside
@@ -55,6 +56,7 @@ func (s *saboteur) commit(ctx context.Context, f fault) error {
 	s.begins()
 	began := now()
 	var err error
+	ofRedis := false
 	excuse := time.Duration(0) // how long it is felt after its end
 	switch f.Kind {
 	case "rolling restart":
@@ -76,6 +78,7 @@ func (s *saboteur) commit(ctx context.Context, f fault) error {
 		s.redisBusy.Lock()
 		began = now()
 		s.redisTrouble(true)
+		ofRedis = true
 		err, excuse = s.hitRedis(ctx, f), s.times.Lease+time.Second
 		s.redisTrouble(false)
 		s.redisBusy.Unlock()
@@ -84,6 +87,9 @@ func (s *saboteur) commit(ctx context.Context, f fault) error {
 	defer s.mu.Unlock()
 	s.active--
 	s.counts[f.Kind]++
+	if ofRedis {
+		s.without = append(s.without, check.Span{From: began, To: now()})
+	}
 	if excuse > 0 {
 		s.excused = append(s.excused, check.Span{From: began, To: now().Add(excuse)})
 	}

@@ -246,13 +246,14 @@ func (f *fleet) disturb(r *replica, frozen bool) {
 
 // stop is what an orchestrator does.
 func (f *fleet) stop(r *replica, patience time.Duration) error {
+	at := now()
 	took, err := r.terminate(patience)
 	if err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.evidence.stops = append(f.evidence.stops, check.Stop{Replica: r.name, Took: took, Code: r.code})
+	f.evidence.stops = append(f.evidence.stops, check.Stop{Replica: r.name, At: at, Took: took, Code: r.code})
 	return nil
 }
 

@@ -209,6 +209,14 @@ func TestBroken(t *testing.T) {
 		"stopped_badly": {"G11", func(e *check.Evidence, _ *check.Thread) {
 			e.Stops[0].Code = 1
 		}, "with code 1"},
+		"stopped_badly_and_late_without_redis": {"G11", func(e *check.Evidence, _ *check.Thread) {
+			e.Stops[0] = check.Stop{Replica: "replica 1", At: at(10), Took: 16 * time.Second, Code: 1}
+			e.Away = []check.Span{{From: at(9), To: at(30)}}
+		}, "replica 1 ended 16s"},
+		"stopped_badly_when_redis_was_back": {"G11", func(e *check.Evidence, _ *check.Thread) {
+			e.Stops[0] = check.Stop{Replica: "replica 1", At: at(10), Took: 10 * time.Second, Code: 1}
+			e.Away = []check.Span{{From: at(9), To: at(14)}}
+		}, "with code 1"},
 		"wrong_setting_accepted": {"G12", func(e *check.Evidence, _ *check.Thread) {
 			e.Starts[0].Code = 0
 		}, "exited 0"},
@@ -305,6 +313,10 @@ func TestExcused(t *testing.T) {
 		"refused_by_meta_in_time": {func(_ *check.Evidence, t *check.Thread) {
 			t.Calls = append(t.Calls, check.Call{Effect: effect("message:q1"), At: at(10.5), Seq: 9})
 		}, func(f check.Figures) int { return f.RefusedSends }},
+		"stopped_badly_without_redis": {func(e *check.Evidence, _ *check.Thread) {
+			e.Stops[0] = check.Stop{Replica: "replica 1", At: at(10), Took: 10 * time.Second, Code: 1}
+			e.Away = []check.Span{{From: at(9), To: at(16)}}
+		}, nil},
 		"late_for_a_fault": {func(e *check.Evidence, t *check.Thread) {
 			e.Excused = []check.Span{{From: at(37), To: at(39)}, {From: at(38.5), To: at(40)}}
 			t.History[6].At, t.History[7].At = at(41.5), at(41.5)

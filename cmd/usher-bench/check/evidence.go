@@ -35,6 +35,9 @@ type Evidence struct {
 	// Excused are the times in which nobody could be expected to act on a timer: a
 	// fault, and what the lease needs to get over it. In order of their beginning.
 	Excused []Span
+	// Away are the times in which Redis was hit, until it was whole again. In order of
+	// their beginning. Who is told to stop then can record nothing, and must say so.
+	Away []Span
 	// Failovers are the times in which another Redis became the primary. What an
 	// owner had committed is not waited for, and may be forgotten then: it is decided
 	// again, but what was sent meanwhile was sent.
@@ -81,6 +84,7 @@ type Fence struct {
 // Stop is the end of a replica that got SIGTERM.
 type Stop struct {
 	Replica string
+	At      time.Time // of the signal
 	Took    time.Duration
 	Code    int
 }

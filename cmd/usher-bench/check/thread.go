@@ -456,10 +456,13 @@ func (s *story) agents() map[string]bool {
 	return ids
 }
 
-// excused returns how much of the time between two was excused. Spans stand in the
+// excused returns how much of the time between two was excused.
+func (j *judge) excused(from, to time.Time) time.Duration { return overlap(j.e.Excused, from, to) }
+
+// overlap returns how much of the time between two lies in spans, which stand in the
 // order of their beginning, and may overlap.
-func (j *judge) excused(from, to time.Time) (sum time.Duration) {
-	for _, s := range j.e.Excused {
+func overlap(spans []Span, from, to time.Time) (sum time.Duration) {
+	for _, s := range spans {
 		if s.From.After(from) {
 			from = s.From
 		}
