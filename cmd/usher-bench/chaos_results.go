@@ -31,6 +31,7 @@ type chaosResults struct {
 	People         int64          `json:"people"`
 	Acts           int64          `json:"acts"`
 	Faults         map[string]int `json:"faults"`
+	Struck         []struck       `json:"struck"`     // in the order of their ends
 	Deliveries     int            `json:"deliveries"` // of webhooks that were answered with 200
 	Refusals       int            `json:"refusals"`   // of webhooks, by replicas that were there
 	SlowestRefusal float64        `json:"slowest_refusal_seconds"`

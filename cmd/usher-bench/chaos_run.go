@@ -102,7 +102,7 @@ func (r *chaosRun) run(ctx context.Context, faults []fault) (*chaosResults, erro
 	return &chaosResults{
 		Verdict: verdict, Evidence: verdict.Named(evidence.Threads), Seed: r.o.seed, Redis: r.o.redis, Durability: string(r.durable), Replicas: r.o.replicas,
 		Customers: r.o.customers, Lease: r.o.lease.Seconds(), Failpoints: r.o.failpoints,
-		Talked: talked.Seconds(), Drained: drained.Seconds(), Faults: r.counts, People: c.joined.Load(), Acts: c.acts.Load(),
+		Talked: talked.Seconds(), Drained: drained.Seconds(), Faults: r.counts, Struck: r.struck, People: c.joined.Load(), Acts: c.acts.Load(),
 		Refusals: evidence.Answers.Refused, SlowestRefusal: evidence.Answers.Slowest.Seconds(), Deliveries: evidence.Answers.OK,
 		AckCalm: latencyOf(seen.calm), AckUnderFault: latencyOf(seen.shaken), Takeover: latencyOf(taken.took), Takeovers: taken.took.TotalCount(),
 		Move: latencyOf(taken.moved), Moves: taken.moved.TotalCount(),

@@ -35,12 +35,23 @@ type saboteur struct {
 	redisSound time.Time // or was, until then
 	excused    []check.Span
 	without    []check.Span // Redis
+	struck     []struck     // as they ended
 	failed     []check.Span // failovers
 	ended      time.Time    // when the replicas were told to stop
 	bad        int          // events that must be set aside
 	probes     int
 	opened     int // and probes that changed something
 }
+
+// struck is a fault that was.
+type struck struct {
+	Kind  string    `json:"kind"`
+	Began time.Time `json:"began"`
+	Ended time.Time `json:"ended"`
+}
+
+// redisPatience is how long Usher waits for an answer of Redis.
+const redisPatience = 3 * time.Second
 
 func newSaboteur(s *stage, replicas int) *saboteur {
 	return &saboteur{
@@ -80,6 +91,9 @@ func (s *saboteur) commit(ctx context.Context, f fault) error {
 		s.redisTrouble(true)
 		ofRedis = true
 		err, excuse = s.hitRedis(ctx, f), s.times.Lease+time.Second
+		if f.Kind == repliesSwallowed {
+			excuse += redisPatience
+		}
 		s.redisTrouble(false)
 		s.redisBusy.Unlock()
 	}
@@ -87,6 +101,7 @@ func (s *saboteur) commit(ctx context.Context, f fault) error {
 	defer s.mu.Unlock()
 	s.active--
 	s.counts[f.Kind]++
+	s.struck = append(s.struck, struck{f.Kind, began, now()})
 	if ofRedis {
 		s.without = append(s.without, check.Span{From: began, To: now()})
 	}
@@ -247,7 +262,7 @@ func (s *saboteur) hitRedis(ctx context.Context, f fault) error {
 		return lasting(trouble{latency: time.Duration(f.Size) * time.Millisecond})
 	case "redis unreachable":
 		return lasting(trouble{refuse: true})
-	case "redis replies swallowed":
+	case repliesSwallowed:
 		return lasting(trouble{swallow: true})
 	case "redis stalled":
 		return lasting(trouble{stall: true})

@@ -36,6 +36,8 @@ const (
 	// primaryLost is the primary's end with what it alone has: it needs a Redis that
 	// does not wait for its replicas.
 	primaryLost = "primary killed, replicas behind"
+	// repliesSwallowed loses what Redis answers: its clients wait in vain.
+	repliesSwallowed = "redis replies swallowed"
 )
 
 // kinds returns the faults that a run with a Redis of that mode can have, for leases
@@ -63,7 +65,7 @@ func kinds(mode string, lease time.Duration) []kind {
 		{"redis forgets scripts", 1, 0, 0, 0, 0},
 		{"redis slow", 2, 300 * ms, 1200 * ms, 2, 40},
 		{"redis cut", 2, 0, 0, 0, 0},
-		{"redis replies swallowed", 2, 50 * ms, 300 * ms, 0, 0},
+		{repliesSwallowed, 2, 50 * ms, 300 * ms, 0, 0},
 	}
 	for _, place := range []string{"ingest.before", "ingest.mid", "ingest.after", "step.after", "commit.after", "send.after"} {
 		all = append(all, kind{killedAt + place, 1, 0, 300 * ms, 0, 0})
