@@ -145,3 +145,25 @@ func TestHookGivesUp(t *testing.T) {
 		}
 	}
 }
+
+// Over https the server must be who it says, as Meta asks of everybody; without a port
+// it is the scheme's.
+func TestHookOverTLS(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	to, err := newHook(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := to.post(t.Context(), "", nil); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("post to a server that nobody vouches for = %v, want its certificate refused", err)
+	}
+	for url, want := range map[string]string{
+		"https://usher.example/webhook": "usher.example:443", "http://usher.example": "usher.example:80", "http://[::1]:7": "[::1]:7",
+	} {
+		if h, err := newHook(url); err != nil || h.address != want {
+			t.Errorf("newHook(%q) = %+v, %v, want the address %s", url, h, err, want)
+		}
+	}
+}
