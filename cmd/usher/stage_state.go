@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,15 +52,16 @@ func (t *theatre) State(ctx context.Context) (page.State, error) {
 // countLost counts the events that were acknowledged, wait nowhere, and are in no
 // history.
 func (sh *show) countLost(ctx context.Context) error {
-	of := sh.tally.undecided()
-	if len(of) == 0 {
+	undecided := sh.tally.undecided()
+	if len(undecided) == 0 {
+		sh.tally.lost(nil, nil)
 		return nil
 	}
 	if entries, _, err := sh.stage.store.Backlog(ctx); err != nil || entries > 0 {
 		return err
 	}
 	var lines []engine.Line
-	for _, psid := range of {
+	for _, psid := range slices.Compact(slices.Sorted(maps.Values(undecided))) {
 		_, history, _, _, err := sh.stage.store.Thread(ctx, keyOf(psid))
 		if err != nil {
 			return err
@@ -71,7 +74,7 @@ func (sh *show) countLost(ctx context.Context) error {
 			lines = append(lines, l)
 		}
 	}
-	sh.tally.lost(lines)
+	sh.tally.lost(undecided, lines)
 	return nil
 }
 

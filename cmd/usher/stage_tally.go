@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -180,28 +181,27 @@ func (t *tally) decide(l engine.Line) {
 	delete(t.open, id)
 }
 
-// undecided returns the customers of acknowledged events that are not decided.
-func (t *tally) undecided() []messenger.PSID {
+// undecided returns the acknowledged events that are not decided, by id.
+func (t *tally) undecided() map[string]messenger.PSID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var of []messenger.PSID
-	for _, psid := range t.open {
-		if !slices.Contains(of, psid) {
-			of = append(of, psid)
-		}
-	}
-	return of
+	return maps.Clone(t.open)
 }
 
-// lost takes what history knows for decided, and counts as lost what it does not:
-// nothing waits any more.
-func (t *tally) lost(history []engine.Line) {
+// lost counts as lost what was undecided before nothing waited any more, and is
+// not in the history that was read since. What has come in the meantime may wait.
+func (t *tally) lost(undecided map[string]messenger.PSID, history []engine.Line) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range history {
 		t.decide(l)
 	}
-	t.count.Lost = len(t.open)
+	t.count.Lost = 0
+	for id := range undecided {
+		if _, open := t.open[id]; open {
+			t.count.Lost++
+		}
+	}
 }
 
 // counts returns what was counted.

@@ -38,6 +38,9 @@ func (l ledger) decides(id string, to handover.Phase, moved bool) {
 	l.line(engine.Line{Thread: keyOf(ann).String(), ID: id, To: to, Moved: moved})
 }
 
+// counted lets what is lost be counted, with a history that was read for it.
+func (l ledger) counted(history ...engine.Line) { l.lost(l.undecided(), history) }
+
 func TestTally(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -68,45 +71,56 @@ func TestTally(t *testing.T) {
 		"over_who_is_to_come":   {func(l ledger) { l.bot("x", "1", "pass 263902037430900"); l.bot("y", "2", "") }, page.Tally{Over: 1}},
 		"back_by_a_decision":    {func(l ledger) { l.agent(); l.decides("x", handover.Bot, true); l.bot("x", "1", "") }, page.Tally{}},
 		"a_decision_to_stay":    {func(l ledger) { l.agent(); l.decides("x", handover.Human, true); l.bot("x", "1", "") }, page.Tally{Over: 1}},
-		"acknowledged_and_lost": {func(l ledger) { l.told(messenger.KindMessage, "m_1", 200, 1); l.lost(nil) }, page.Tally{Events: 1, Lost: 1}},
-		"not_acknowledged":      {func(l ledger) { l.told(messenger.KindMessage, "m_1", 503, 1); l.lost(nil) }, page.Tally{Events: 1}},
+		"acknowledged_and_lost": {func(l ledger) { l.told(messenger.KindMessage, "m_1", 200, 1); l.counted() }, page.Tally{Events: 1, Lost: 1}},
+		"not_acknowledged":      {func(l ledger) { l.told(messenger.KindMessage, "m_1", 503, 1); l.counted() }, page.Tally{Events: 1}},
 		"decided": {func(l ledger) {
 			l.told(messenger.KindMessage, "m_1", 200, 1)
 			l.decides("message:m_1", 0, false)
-			l.lost(nil)
+			l.counted()
 		}, page.Tally{Events: 1}},
 		"decided_at_once": {func(l ledger) {
 			l.decides("message:m_1", 0, false)
 			l.told(messenger.KindMessage, "m_1", 200, 1)
-			l.lost(nil)
+			l.counted()
 		}, page.Tally{Events: 1}},
 		"decided_after_a_wait": {func(l ledger) {
 			l.told(messenger.KindMessage, "m_1", 200, 1)
 			l.decides("message:m_1!", 0, false)
-			l.lost(nil)
+			l.counted()
 		}, page.Tally{Events: 1}},
 		"a_bare_postback": {func(l ledger) {
 			l.told(messenger.KindPostback, "m_1", 200, 1)
 			l.decides("postback:m_1:bare", 0, false)
-			l.lost(nil)
+			l.counted()
 		}, page.Tally{Events: 1}},
 		"history_knows": {func(l ledger) {
 			l.told(messenger.KindMessage, "m_1", 200, 1)
-			l.lost([]engine.Line{{ID: "message:m_1"}})
+			l.counted(engine.Line{ID: "message:m_1"})
+		}, page.Tally{Events: 1}},
+		"told_while_it_is_counted": {func(l ledger) {
+			before := l.undecided()
+			l.told(messenger.KindMessage, "m_1", 200, 1)
+			l.lost(before, nil)
+		}, page.Tally{Events: 1}},
+		"decided_since_it_was_counted": {func(l ledger) {
+			l.told(messenger.KindMessage, "m_1", 200, 1)
+			l.counted()
+			l.decides("message:m_1", 0, false)
+			l.counted()
 		}, page.Tally{Events: 1}},
 		"told_five_times": {func(l ledger) {
 			for range 5 {
 				l.told(messenger.KindMessage, "m_1", 200, 1)
 			}
 			l.decides("message:m_1", 0, false)
-			l.lost(nil)
+			l.counted()
 		}, page.Tally{Events: 1}},
-		"our_own_echo":        {func(l ledger) { l.bot("x", "1", ""); l.told(messenger.KindEcho, "m1", 200, 1); l.lost(nil) }, page.Tally{Events: 1}},
-		"an_agents_echo_lost": {func(l ledger) { l.agent(); l.told(messenger.KindEcho, "m_2", 200, 1); l.lost(nil) }, page.Tally{Events: 1, Answered: 0, Lost: 1}},
+		"our_own_echo":        {func(l ledger) { l.bot("x", "1", ""); l.told(messenger.KindEcho, "m1", 200, 1); l.counted() }, page.Tally{Events: 1}},
+		"an_agents_echo_lost": {func(l ledger) { l.agent(); l.told(messenger.KindEcho, "m_2", 200, 1); l.counted() }, page.Tally{Events: 1, Answered: 0, Lost: 1}},
 		"a_pass_tried_twice": {func(l ledger) {
 			l.told(messenger.KindPass, "", 0, 1)
 			l.told(messenger.KindPass, "", 200, 2)
-			l.lost(nil)
+			l.counted()
 		}, page.Tally{Events: 1}},
 		"of_another_app": {func(l ledger) {
 			l.meta(simulator.Entry{Delivery: &simulator.Delivery{App: "1", Status: 200, Attempt: 1, Events: []simulator.Told{{Kind: messenger.KindMessage, MID: "m"}}}})
