@@ -78,6 +78,8 @@ type ThreadWrite struct {
 	Thread string
 	Body   []byte    // nil deletes the thread, its history and its timer
 	Wake   time.Time // when its timer is due; zero for none
+	// Keep lets its history be stored for as long again; without it only the thread is.
+	Keep bool
 }
 
 // HistoryWrite appends one line to a thread's history.

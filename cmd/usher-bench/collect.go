@@ -77,7 +77,7 @@ func (s *stage) echoed(ctx context.Context, key messenger.ThreadKey, told []chec
 	for _, t := range told {
 		if t.By == check.Us {
 			effects = append(effects, t.Effect)
-			members = append(members, "x:"+t.Effect)
+			members = append(members, t.Effect)
 		}
 	}
 	if len(effects) == 0 {

@@ -108,12 +108,12 @@ var mutations = []mutation{
 	{
 		"wakes", "G5", "a thread's timer is stored with the state that wants it", "stores the state alone",
 		"it wants to be woken at", doubles,
-		[]change{{"handover/redisstore/commit.lua", "write('ZADD', timers, wake)", "write('ZADD', timers, {})"}},
+		[]change{{"handover/redisstore/commit.lua", "write('ZADD', timers, wake, 1, #wake)", "write('ZADD', timers, wake, 1, 0)"}},
 	},
 	{
 		"outbox", "G6", "what is to be sent is stored with its decision", "keeps the outbox in memory alone",
 		"was neither sent nor reported", kills,
-		[]change{{"handover/redisstore/commit.lua", "write('HSET', outbox, put)", "write('HSET', outbox, {})"}},
+		[]change{{"handover/redisstore/commit.lua", "take('HSET', outbox, 2 * put_count)", "at_arg = at_arg + 2 * put_count"}},
 	},
 	{
 		"echo", "G6", "the effect's id comes back in the echo and settles it", "does not look at what an echo carries",

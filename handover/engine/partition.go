@@ -55,6 +55,7 @@ type thread struct {
 	key    string
 	rec    record
 	stored []byte        // as it is in the store
+	kept   time.Time     // when its history was last stored for as long again; zero if not by us
 	queue  []*effect     // its outbox, in order
 	flying bool          // a sender works on the head, or it waits for its turn
 	place  *place        // of the head among the Page's calls, while it is flying

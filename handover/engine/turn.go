@@ -265,6 +265,10 @@ func (t *turn) finish() (*handover.Commit, error) {
 	return c, nil
 }
 
+// keepEvery is how often the history of a busy thread is stored for as long again: it
+// may be gone so much sooner than its thread.
+const keepEvery = time.Hour
+
 // write adds a thread to the commit, where its record or its timer has changed.
 func (t *turn) write(th *thread) error {
 	if th.gone {
@@ -282,7 +286,11 @@ func (t *turn) write(th *thread) error {
 		t.commit.Threads = append(t.commit.Threads, handover.ThreadWrite{Thread: th.key})
 	case unknown: // nothing to remember of a thread that only read, say
 	case ticked, !bytes.Equal(body, th.stored):
-		t.commit.Threads = append(t.commit.Threads, handover.ThreadWrite{Thread: th.key, Body: body, Wake: th.rec.State.Wake()})
+		keep := t.now.Sub(th.kept).Abs() >= keepEvery
+		if keep {
+			th.kept = t.now
+		}
+		t.commit.Threads = append(t.commit.Threads, handover.ThreadWrite{Thread: th.key, Body: body, Wake: th.rec.State.Wake(), Keep: keep})
 		th.stored = body
 	}
 	return nil

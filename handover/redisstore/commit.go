@@ -2,13 +2,11 @@ package redisstore
 
 import (
 	"context"
-	"crypto/sha256"
 	_ "embed" // commit.lua
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"hash/maphash"
 	"strconv"
 	"strings"
 
@@ -87,8 +85,8 @@ func (s *Store) arguments(c *handover.Commit) []any {
 		names[2*i], names[2*i+1] = part.thread(threads[i].name), part.history(threads[i].name)
 		keys = append(keys, &names[2*i], &names[2*i+1])
 	}
-	const ahead, buried, thread = 16, 4, 6 // arguments before all, of an entry, of a thread
-	w := commitWriter(evalSha(commitScript, keys, ahead+len(c.Consumed)+len(marks)+len(c.Echoed)+2*len(c.Put)+len(c.Drop)+
+	const ahead, put, buried, thread = 16, 3, 4, 5 // arguments before all, and of one of each
+	w := commitWriter(evalSha(commitScript, keys, ahead+len(c.Consumed)+len(marks)+len(c.Echoed)+put*len(c.Put)+len(c.Drop)+
 		buried*len(c.Buried)+len(c.Episodes)+thread*len(threads)+len(c.History)))
 	first := len(w)
 
@@ -112,6 +110,9 @@ func (s *Store) arguments(c *handover.Commit) []any {
 	}
 	for i := range c.Echoed {
 		w.text(&c.Echoed[i])
+	}
+	for i := range c.Put {
+		w.text(&c.Put[i].ID)
 	}
 	for i := range c.Put {
 		w.text(&c.Put[i].ID)
@@ -208,53 +209,70 @@ func (b *blob) MarshalBinary() ([]byte, error) { return *b, nil }
 
 func (w *commitWriter) text(s *string)  { *w = append(*w, s) }
 func (w *commitWriter) bytes(b *[]byte) { *w = append(*w, (*blob)(b)) }
+func (w *commitWriter) word(s string)   { *w = append(*w, s) }
 func (w *commitWriter) number(n int64)  { *w = append(*w, n) } // a small one is put into an any without an allocation
-
-func (w *commitWriter) flag(b bool) {
-	if b {
-		w.number(1)
-	} else {
-		w.number(0)
-	}
-}
 
 // thread writes a change but for its lines, which follow.
 func (w *commitWriter) thread(t *change) {
+	w.number(int64(t.lines))
+	w.word(t.does())
+	if t.does() == "" {
+		return
+	}
 	w.text(&t.name)
-	w.flag(t.forget)
-	w.flag(t.write != nil)
-	switch {
-	case t.write == nil:
-		*w = append(*w, "", "")
-	case t.write.Wake.IsZero():
-		w.bytes(&t.write.Body)
-		*w = append(*w, "")
-	default:
-		w.bytes(&t.write.Body)
+	if t.write == nil {
+		w.word("")
+		w.word("")
+		return
+	}
+	w.bytes(&t.write.Body)
+	if t.write.Wake.IsZero() {
+		w.word("")
+	} else {
 		w.number(t.write.Wake.UnixMilli())
 	}
-	w.number(int64(t.lines))
 }
 
+// does says in commit.lua's words what is done to a thread beside its history.
+func (t *change) does() string {
+	switch {
+	case t.forget && t.write != nil:
+		return "ds"
+	case t.forget:
+		return "d"
+	case t.write == nil:
+		return ""
+	case t.write.Keep:
+		return "k"
+	}
+	return "s"
+}
+
+// seed makes this process's digests.
+//
+//nolint:gochecknoglobals // drawn once
+var seed = maphash.MakeSeed()
+
 // digest returns a digest of arguments. With it a repeat is told from another
-// commit that claims the same place.
+// commit that claims the same place; who has drawn the token makes both.
 func digest(args []any) string {
-	h := sha256.New()
+	var h maphash.Hash
+	h.SetSeed(seed)
 	var size [binary.MaxVarintLen64]byte
 	for _, arg := range args {
 		switch arg := arg.(type) {
 		case int64:
-			h.Write(binary.AppendVarint(size[:0], arg))
+			_, _ = h.Write(binary.AppendVarint(size[:0], arg)) // a hash takes all
 		case string:
-			h.Write(binary.AppendUvarint(size[:0], uint64(len(arg))))
-			_, _ = io.WriteString(h, arg) // a hash takes all
+			_, _ = h.Write(binary.AppendUvarint(size[:0], uint64(len(arg))))
+			_, _ = h.WriteString(arg)
 		case *string:
-			h.Write(binary.AppendUvarint(size[:0], uint64(len(*arg))))
-			_, _ = io.WriteString(h, *arg)
+			_, _ = h.Write(binary.AppendUvarint(size[:0], uint64(len(*arg))))
+			_, _ = h.WriteString(*arg)
 		case *blob:
-			h.Write(binary.AppendUvarint(size[:0], uint64(len(*arg))))
-			h.Write(*arg)
+			_, _ = h.Write(binary.AppendUvarint(size[:0], uint64(len(*arg))))
+			_, _ = h.Write(*arg)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return strconv.FormatUint(h.Sum64(), 16)
 }

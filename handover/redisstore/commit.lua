@@ -14,20 +14,21 @@
 -- ARGV[2]   seq before, ARGV[3] after this commit
 -- ARGV[4]   id of this commit: the same for a repeat, and for nothing else
 -- ARGV[5]   retention of threads and histories, ms
--- ARGV[6]   lines of history kept, ARGV[7] entries of dlq, ARGV[8] episodes
+-- ARGV[6]   lines of history kept, at least; ARGV[7] entries of dlq, ARGV[8] episodes
 -- ARGV[9…]  how many of each kind follow: entries consumed, marks, echoed effects,
 --           effects to put, effects to drop, buried entries, episodes, threads; and
 --           then, kind by kind:
 --           entries         id
 --           marks           of entries and of what was sent: hash of its id
 --           echoed effects  id
---           effects to put  id, body
+--           effects to put  their ids, and then of each: id, body
 --           effects to drop id
 --           buried entries  thread, cause, ms, body
 --           episodes        body
---           threads         name, '1' to forget what is stored else '0',
---                           '1' to store else '0', body, wake in ms or '',
---                           how many lines of history, lines
+--           threads         how many lines of history, what else to do ('' nothing,
+--                           'd' delete what is stored, 's' store, 'k' store, and keep
+--                           its history for as long, 'ds' delete and store), and for all but '':
+--                           name, body, wake in ms or ''; then its lines
 --
 -- Returns {'lost'}, {'stale', seq} or {'done', known, left}: the positions among
 -- the effects to put, from 1, of those that were echoed before, with a comma after
@@ -70,60 +71,56 @@ if consumed_count == 0 then
   redis.call('DEL', scratch)
 end
 
--- write runs a command on many arguments: unpack has a limit.
-local function write(command, key, args)
-  for i = 1, #args, 1000 do
-    redis.call(command, key, unpack(args, i, math.min(i + 999, #args)))
+-- write runs a command on many arguments, from one to another: unpack has a limit.
+local function write(command, key, args, first, last)
+  for i = first, last, 1000 do
+    redis.call(command, key, unpack(args, i, math.min(i + 999, last)))
   end
 end
 
--- take returns the next n arguments.
-local function take(n)
-  local args = {}
-  for i = 1, n do
-    args[i] = ARGV[at_arg + i - 1]
-  end
+-- take runs a command on the next n arguments of ours.
+local function take(command, key, n)
+  write(command, key, ARGV, at_arg, at_arg + n - 1)
   at_arg = at_arg + n
-  return args
 end
 
 -- An entry that a failover has lost since it was read is no matter: it is decided,
 -- and known when it is offered again.
-write('XDEL', stream, take(consumed_count))
+take('XDEL', stream, consumed_count)
 
 local remember, now_text = {}, string.format('%.0f', now)
-local function note(mark)
-  remember[#remember + 1] = now_text
-  remember[#remember + 1] = mark
+for i = 0, mark_count + echo_count - 1 do
+  remember[2 * i + 1], remember[2 * i + 2] = now_text, ARGV[at_arg + i]
 end
-for _, mark in ipairs(take(mark_count)) do
-  note(mark)
-end
-local echoed = take(echo_count)
-for _, id in ipairs(echoed) do
-  note('x:' .. id)
-end
-write('ZADD', seen, remember)
-write('HDEL', outbox, echoed)
+write('ZADD', seen, remember, 1, #remember)
+at_arg = at_arg + mark_count
+take('HDEL', outbox, echo_count)
 
-local ids, put, known = {}, {}, {}
-for i = 1, put_count do
-  ids[i] = 'x:' .. ARGV[at_arg + 2 * i - 2]
-end
-for i = 1, put_count, 1000 do
-  local scores = redis.call('ZMSCORE', seen, unpack(ids, i, math.min(i + 999, put_count)))
-  for j, score in ipairs(scores) do
-    local at = at_arg + 2 * (i + j) - 4
-    if score then
-      known[#known + 1] = i + j - 1 .. ','
-    else
-      put[#put + 1], put[#put + 2] = ARGV[at], ARGV[at + 1]
+local ids, bodies, known = at_arg, at_arg + put_count, {}
+for i = 0, put_count - 1, 1000 do
+  local scores = redis.call('ZMSCORE', seen, unpack(ARGV, ids + i, ids + math.min(i + 999, put_count - 1)))
+  for j = 1, #scores do
+    if scores[j] then
+      known[#known + 1] = i + j
     end
   end
 end
-at_arg = at_arg + 2 * put_count
-write('HSET', outbox, put)
-write('HDEL', outbox, take(drop_count))
+at_arg = bodies
+if #known == 0 then
+  take('HSET', outbox, 2 * put_count)
+else
+  local put, of = {}, 1
+  for i = 1, put_count do
+    if known[of] == i then
+      of = of + 1
+    else
+      put[#put + 1], put[#put + 2] = ARGV[bodies + 2 * i - 2], ARGV[bodies + 2 * i - 1]
+    end
+  end
+  write('HSET', outbox, put, 1, #put)
+  at_arg = bodies + 2 * put_count
+end
+take('HDEL', outbox, drop_count)
 
 for _ = 1, buried_count do
   local thread, cause, at, body = unpack(ARGV, at_arg, at_arg + 3)
@@ -145,45 +142,55 @@ local function push(history, ...)
   return kept
 end
 
+local retention, history_cap = ARGV[5], tonumber(ARGV[6])
+local history_room = history_cap + math.floor(history_cap / 8) -- trimmed now and then
 local wake, sleep = {}, {}
 for i = 1, thread_count do
-  local thread, history = KEYS[7 + 2 * i], KEYS[8 + 2 * i]
-  local name, forget, store, body, at, lines = unpack(ARGV, at_arg, at_arg + 5)
-  at_arg = at_arg + 6
-  if forget == '1' then
-    redis.call('DEL', thread, history)
-  end
-  if store == '1' then
-    local ttl = ARGV[5]
-    if at ~= '' then -- a thread outlives its timer
-      ttl = string.format('%.0f', ttl + math.max(0, at - now))
+  local history, lines, does = KEYS[8 + 2 * i], ARGV[at_arg], ARGV[at_arg + 1]
+  at_arg = at_arg + 2
+  if does ~= '' then
+    local thread, name, body, at = KEYS[7 + 2 * i], ARGV[at_arg], ARGV[at_arg + 1], ARGV[at_arg + 2]
+    at_arg = at_arg + 3
+    if does == 'd' or does == 'ds' then
+      redis.call('DEL', thread, history)
     end
-    redis.call('SET', thread, body, 'PX', ttl)
+    if does ~= 'd' then
+      local ttl = retention
+      if at ~= '' then -- a thread outlives its timer
+        ttl = string.format('%.0f', ttl + math.max(0, at - now))
+      end
+      redis.call('SET', thread, body, 'PX', ttl)
+    end
+    if at ~= '' then
+      wake[#wake + 1] = at
+      wake[#wake + 1] = name
+    else
+      sleep[#sleep + 1] = name
+    end
   end
-  if at ~= '' then
-    wake[#wake + 1] = at
-    wake[#wake + 1] = name
-  elseif forget == '1' or store == '1' then
-    sleep[#sleep + 1] = name
-  end
-  lines = tonumber(lines)
-  if lines > 0 then
+  if lines ~= '0' then
     local kept
-    for first = at_arg, at_arg + lines - 1, 1000 do
-      kept = push(history, unpack(ARGV, first, math.min(first + 999, at_arg + lines - 1)))
+    if lines == '1' then
+      kept = push(history, ARGV[at_arg])
+      at_arg = at_arg + 1
+    else
+      local last = at_arg + lines - 1
+      for first = at_arg, last, 1000 do
+        kept = push(history, unpack(ARGV, first, math.min(first + 999, last)))
+      end
+      at_arg = last + 1
     end
-    if kept > tonumber(ARGV[6]) then
-      redis.call('LTRIM', history, '-' .. ARGV[6], -1)
+    if kept > history_room then
+      redis.call('LTRIM', history, -history_cap, -1)
     end
-    if store == '1' or kept == lines then -- what is told alone is of a call, moments after what led to it
-      redis.call('PEXPIRE', history, ARGV[5])
+    if does == 'k' or kept == tonumber(lines) then
+      redis.call('PEXPIRE', history, retention)
     end
-    at_arg = at_arg + lines
   end
 end
-write('ZADD', timers, wake)
-write('ZREM', timers, sleep)
+write('ZADD', timers, wake, 1, #wake)
+write('ZREM', timers, sleep, 1, #sleep)
 
-local found = table.concat(known)
+local found = table.concat(known, ',') .. ','
 redis.call('HSET', meta, 'seq', ARGV[3], 'commit', ARGV[4], 'known', found)
 return { 'done', found, left() }

@@ -32,7 +32,7 @@ func (s *Store) Thread(ctx context.Context, key messenger.ThreadKey) (body []byt
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, nil, nil, nil, fmt.Errorf("load thread %s: %w", name, err)
 	}
-	lines, err := s.rdb.LRange(ctx, part.history(name), 0, -1).Result()
+	lines, err := s.rdb.LRange(ctx, part.history(name), -int64(s.HistoryCap), -1).Result()
 	if err != nil {
 		return nil, nil, nil, nil, fmt.Errorf("load history of thread %s: %w", name, err)
 	}

@@ -58,24 +58,27 @@ func timersAreToldWhenDue(t *testing.T, b *bench) {
 func threadsExpire(t *testing.T, b *bench) {
 	const p = 4
 	lease := b.acquire(t, p, "owner")
-	old, fresh := threadIn(p, 0), threadIn(p, 1)
-	write := func(keys ...messenger.ThreadKey) {
+	old, fresh, busy := threadIn(p, 0), threadIn(p, 1), threadIn(p, 2)
+	write := func(keep bool, keys ...messenger.ThreadKey) {
 		t.Helper()
 		c := handover.Commit{}
 		for _, k := range keys {
-			c.Threads = append(c.Threads, handover.ThreadWrite{Thread: k.String(), Body: []byte("{}")})
+			c.Threads = append(c.Threads, handover.ThreadWrite{Thread: k.String(), Body: []byte("{}"), Keep: keep})
 			c.History = append(c.History, handover.HistoryWrite{Thread: k.String(), Body: []byte("line")})
 		}
 		b.commit(t, &lease, c)
 	}
-	write(old, fresh)
+	write(false, old, fresh, busy)
 	b.Advance(Retention - time.Hour)
-	write(fresh)
+	write(true, fresh)
+	write(false, busy)
 	b.Advance(2 * time.Hour)
 	body, history := b.stored(t, old)
 	wantEqual(t, "what is left of a thread after its retention", fmt.Sprintf("%v %v", body == nil, history), "true []")
 	body, history = b.stored(t, fresh)
 	wantEqual(t, "a thread that changed", fmt.Sprintf("%s %v", body, history), "{} [line line]")
+	body, history = b.stored(t, busy)
+	wantEqual(t, "a thread that changed, whose history was not kept", fmt.Sprintf("%s %v", body, history), "{} []")
 }
 
 // A long time limit must not find its thread forgotten.
