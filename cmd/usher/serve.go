@@ -83,7 +83,7 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	if err != nil {
 		return err
 	}
-	hook, err := newWebhook(cfg, inbox, log, func(d webhook.Delivery) {
+	hook, err := newWebhook(cfg, inbox, log, eng.Ease, func(d webhook.Delivery) {
 		figures.Delivery(d)
 		watcher.Note(d.Events, d.Status == http.StatusOK)
 	})
@@ -195,13 +195,13 @@ func closeTracer(ctx context.Context, t *tracing.Tracer, log zerolog.Logger) {
 	}
 }
 
-func newWebhook(cfg config.Config, inbox webhook.Inbox, log zerolog.Logger, observe func(webhook.Delivery)) (*webhook.Handler, error) {
+func newWebhook(cfg config.Config, inbox webhook.Inbox, log zerolog.Logger, ease func(context.Context, []messenger.Event), observe func(webhook.Delivery)) (*webhook.Handler, error) {
 	secrets := make([]string, len(cfg.Messenger.AppSecret))
 	for i, s := range cfg.Messenger.AppSecret {
 		secrets[i] = s.Reveal()
 	}
 	return webhook.New(webhook.Options{
-		Secrets: secrets, VerifyToken: cfg.Messenger.VerifyToken.Reveal(), Inbox: inbox, Log: log, Observe: observe,
+		Secrets: secrets, VerifyToken: cfg.Messenger.VerifyToken.Reveal(), Inbox: inbox, Log: log, Ease: ease, Observe: observe,
 	})
 }
 

@@ -52,7 +52,7 @@ func (s *stage) begin() (_ *life, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l.hook, err = newWebhook(s.cfg, s.observers.receive(store), zerolog.Nop(), nil)
+	l.hook, err = newWebhook(s.cfg, s.observers.receive(store), zerolog.Nop(), nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -147,11 +147,12 @@ type Engine struct {
 	lost, reloaded atomic.Int64 // see Stats
 }
 
-// page is a Page with the lane of its calls.
+// page is a Page with the lane of its calls, and what waits to be one of them.
 type page struct {
 	Page
 
-	lane *lane
+	lane  *lane
+	crowd crowd
 }
 
 // errOption reports a missing or impossible option.

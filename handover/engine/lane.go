@@ -264,6 +264,13 @@ func (l *lane) heed(p handover.Pause) {
 	l.pump()
 }
 
+// flows tells whether words may begin now, as far as Meta is concerned.
+func (l *lane) flows() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.probe != nil && l.state == Open && l.bucket.TokensAt(l.now()) >= 1
+}
+
 // status tells how it stands.
 func (l *lane) status() PageStatus {
 	l.mu.Lock()

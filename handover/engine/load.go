@@ -44,7 +44,7 @@ func (p *partition) open(ctx context.Context) error {
 	for _, f := range effects {
 		th := p.threads[f.Thread]
 		th.queue = append(th.queue, f)
-		p.queued[th] = struct{}{}
+		p.requeue(th)
 	}
 	if p.lease.Clean {
 		return nil

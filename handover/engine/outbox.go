@@ -211,15 +211,6 @@ func (t *turn) tooLate(th *thread, f *effect) string {
 	return ""
 }
 
-// requeue counts a thread among those with something in their outbox, or not.
-func (p *partition) requeue(th *thread) {
-	if len(th.queue) > 0 {
-		p.queued[th] = struct{}{}
-	} else {
-		delete(p.queued, th)
-	}
-}
-
 // outcomeName names an outcome in history.
 func outcomeName(o handover.Outcome) string {
 	switch o {

@@ -60,6 +60,7 @@ type thread struct {
 	flying bool          // a sender works on the head, or it waits for its turn
 	place  *place        // of the head among the Page's calls, while it is flying
 	gone   bool          // deleted
+	crowds int           // what it has in its Page's crowd
 	gen    atomic.Uint64 // of rec.State, for senders
 }
 
@@ -98,6 +99,7 @@ func (p *partition) now() time.Time {
 // run owns the partition until it is drained, lost, or ctx ends.
 func (p *partition) run(ctx context.Context) {
 	defer close(p.ended)
+	defer p.disperse()
 	log := p.e.Log.With().Int("partition", p.n).Logger()
 	err := p.retrying(ctx, func() error { return p.open(ctx) })
 	for err == nil {

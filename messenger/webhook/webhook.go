@@ -55,6 +55,10 @@ type Options struct {
 	//
 	// https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks
 	Timeout time.Duration
+	// Ease, where given, is called with what was stored before it is acknowledged, and
+	// may take its time while more comes than can be dealt with. It must return when
+	// ctx ends, which is when Timeout is over.
+	Ease func(ctx context.Context, events []messenger.Event)
 	// Observe, where given, is told of each POST. It must be quick, safe for
 	// concurrent use, and not keep the events.
 	Observe func(Delivery)
@@ -110,6 +114,9 @@ var errOption = errors.New("webhook option")
 func New(o Options) (*Handler, error) {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
+	}
+	if o.Ease == nil {
+		o.Ease = func(context.Context, []messenger.Event) {}
 	}
 	if o.Observe == nil {
 		o.Observe = func(Delivery) {}
@@ -245,6 +252,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (status int, e
 		h.failed.Error().Err(err).Int("events", len(events)).Int("bytes", buf.Len()).Msg("Delivery not stored: Meta will repeat it")
 		return http.StatusServiceUnavailable, events
 	}
+	h.opts.Ease(ctx, events)
 	return http.StatusOK, events
 }
 

@@ -75,6 +75,32 @@ func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
+// What is eased is stored already; it is answered afterwards, and no later than ctx ends.
+func TestEase(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stored, took := &inbox{}, time.Duration(0)
+		h := newHandler(t, webhook.Options{
+			Inbox: stored,
+			Ease: func(ctx context.Context, events []messenger.Event) {
+				if len(events) != 1 || len(stored.events) != 1 {
+					t.Errorf("Ease() of %d events while %d are stored, want 1 and 1", len(events), len(stored.events))
+				}
+				<-ctx.Done()
+			},
+			Observe: func(d webhook.Delivery) { took = d.Took },
+		})
+		if w := serve(h, post(delivery(read))); w.Code != http.StatusOK || took != 4*time.Second {
+			t.Errorf("answered with %d after %v, want 200 after 4s", w.Code, took)
+		}
+		stored.err = errors.New("away")
+		stored.events = nil
+		if w := serve(h, post(delivery(read))); w.Code != http.StatusServiceUnavailable || took != 0 {
+			t.Errorf("not stored: answered with %d after %v, want 503 at once", w.Code, took)
+		}
+	})
+}
+
 // A delivery is stored, and only then answered with 200.
 func TestStore(t *testing.T) {
 	t.Parallel()
