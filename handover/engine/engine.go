@@ -138,11 +138,13 @@ type Engine struct {
 	turns pace
 	crew  *crew
 
-	mu         sync.Mutex
-	partitions map[int]*partition // owned
-	wanted     map[int]bool       // fall to us, but are another's still
-	wakeup     chan struct{}      // members must look again
-	running    sync.WaitGroup
+	mu           sync.Mutex
+	partitions   map[int]*partition // owned
+	wanted       map[int]bool       // fall to us, but are another's still
+	asked        map[int]bool       // are being acquired
+	acquisitions chan struct{}
+	wakeup       chan struct{} // members must look again
+	running      sync.WaitGroup
 
 	lost, reloaded atomic.Int64 // see Stats
 }
@@ -197,8 +199,8 @@ func New(o Options) (*Engine, error) {
 		store:      o.Store,
 		turns:      newPace(),
 		crew:       newCrew(),
-		partitions: map[int]*partition{},
-		wakeup:     make(chan struct{}, 1),
+		partitions: map[int]*partition{}, wanted: map[int]bool{}, asked: map[int]bool{}, acquisitions: make(chan struct{}, maxAcquisitions),
+		wakeup: make(chan struct{}, 1),
 	}
 	for id := range o.Pages {
 		p := o.Pages[id]
@@ -248,12 +250,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, p := range e.pages {
 		p.lane.run(work)
 	}
+	background.Go(func() { e.renewing(work) })
 	e.manage(ctx, work)
 
 	if err := e.store.Leave(work, e.member); err != nil {
 		e.Log.Warn().Err(err).Msg("Leaving was not announced; others will notice")
 	}
-	err := e.drain(work)
+	err := e.drain()
 	stop()
 	e.running.Wait()
 	for _, p := range e.pages {
@@ -266,8 +269,8 @@ func (e *Engine) Run(ctx context.Context) error {
 // errDrain reports calls that did not end in time.
 var errDrain = errors.New("the time to stop was over before all calls had ended and were recorded; the next owner settles them")
 
-// drain ends all partitions, renewing leases until the last has ended.
-func (e *Engine) drain(work context.Context) error {
+// drain ends all partitions.
+func (e *Engine) drain() error {
 	done := make(chan struct{})
 	e.mu.Lock()
 	for _, p := range e.partitions {
@@ -277,17 +280,11 @@ func (e *Engine) drain(work context.Context) error {
 	go func() { e.running.Wait(); close(done) }()
 	deadline := time.NewTimer(e.StopTimeout)
 	defer deadline.Stop()
-	renew := time.NewTicker(e.Renew)
-	defer renew.Stop()
-	for {
-		select {
-		case <-done:
-			return nil
-		case <-deadline.C:
-			return errDrain
-		case <-renew.C:
-			e.renew(work)
-		}
+	select {
+	case <-done:
+		return nil
+	case <-deadline.C:
+		return errDrain
 	}
 }
 

@@ -486,9 +486,9 @@ func (d *deadStore) Heartbeat(ctx context.Context, m string, ttl time.Duration) 
 	return d.Store.Heartbeat(ctx, m, ttl)
 }
 
-func (d *deadStore) Renew(ctx context.Context, l []handover.Lease, ttl time.Duration) ([]int, error) {
+func (d *deadStore) Renew(ctx context.Context, l []handover.Lease, ttl time.Duration) (kept, lost []int, err error) {
 	if err := d.check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return d.Store.Renew(ctx, l, ttl)
 }
@@ -596,9 +596,9 @@ type unrenewed struct {
 	cut atomic.Bool
 }
 
-func (u *unrenewed) Renew(ctx context.Context, l []handover.Lease, ttl time.Duration) ([]int, error) {
+func (u *unrenewed) Renew(ctx context.Context, l []handover.Lease, ttl time.Duration) (kept, lost []int, err error) {
 	if u.cut.Load() {
-		return nil, errDead
+		return nil, nil, errDead
 	}
 	return u.Store.Renew(ctx, l, ttl)
 }

@@ -213,12 +213,12 @@ func (s *forgetful) Commit(ctx context.Context, c handover.Commit) (handover.Com
 	return done, err
 }
 
-func (s *forgetful) Renew(ctx context.Context, l []handover.Lease, ttl time.Duration) ([]int, error) {
-	lost, err := s.Store.Renew(ctx, l, ttl)
-	if lost := s.lose(); lost != nil {
-		return nil, lost
+func (s *forgetful) Renew(ctx context.Context, l []handover.Lease, ttl time.Duration) (kept, lost []int, err error) {
+	kept, lost, err = s.Store.Renew(ctx, l, ttl)
+	if err := s.lose(); err != nil {
+		return nil, nil, err
 	}
-	return lost, err
+	return kept, lost, err
 }
 
 func TestStoreThatLosesItsAnswers(t *testing.T) {

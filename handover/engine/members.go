@@ -15,42 +15,57 @@ import (
 	"usher/handover"
 )
 
-// manage keeps this process counted as alive, its leases renewed, and owns the
-// partitions that fall to it, until ctx ends. Disagreement between processes
-// about who is alive costs delay, never safety: leases decide.
+// manage keeps this process counted as alive, and owns the partitions that fall to
+// it, until ctx ends. Disagreement between processes about who is alive costs delay,
+// never safety: leases decide.
+//
+// No part of Redis that does not answer keeps it from the rest: what is asked of a
+// partition waits for nothing but that one, and leases are renewed meanwhile.
 func (e *Engine) manage(ctx, work context.Context) {
-	renew := time.NewTicker(e.Renew)
-	defer renew.Stop()
+	beat := time.NewTicker(e.Renew)
+	defer beat.Stop()
 	// What falls to us but is still another's is tried more often, so that a
 	// crashed owner delays its threads by little more than the lease.
 	retry := time.NewTicker(max(e.Renew/5, time.Millisecond))
 	defer retry.Stop()
+	var acquiring sync.WaitGroup
+	defer acquiring.Wait()
 	var live []string
 	for {
-		if found, err := e.store.Heartbeat(ctx, e.member, e.Lease); err == nil {
-			live = found
-			e.heed(ctx)
-		} else if ctx.Err() == nil {
-			e.Log.Warn().Err(err).Msg("Heartbeat not stored")
-		}
-		wanting := e.balance(ctx, work, live)
+		live = e.meet(ctx, live)
+		e.balance(ctx, work, live, &acquiring)
 	waiting:
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-renew.C:
-				e.renew(work)
+			case <-beat.C:
 				break waiting
 			case <-e.wakeup:
 				break waiting
 			case <-retry.C:
-				if wanting {
-					wanting = e.balance(ctx, work, live)
+				if e.wanting() {
+					e.balance(ctx, work, live, &acquiring)
 				}
 			}
 		}
 	}
+}
+
+// meet counts this process as alive and returns which are, as far as it can be told,
+// else those of before.
+func (e *Engine) meet(ctx context.Context, before []string) (live []string) {
+	within, cancel := context.WithTimeout(ctx, e.Renew)
+	defer cancel()
+	live, err := e.store.Heartbeat(within, e.member, e.Lease)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.Log.Warn().Err(err).Msg("Heartbeat not stored")
+		}
+		return before
+	}
+	e.heed(within)
+	return live
 }
 
 // heed keeps to the pauses that other processes were told of, or this one before
@@ -69,46 +84,49 @@ func (e *Engine) heed(ctx context.Context) {
 	}
 }
 
-// balance gives back what falls to others and acquires what falls to us; it
-// tells whether something that falls to us is still another's.
-func (e *Engine) balance(ctx, work context.Context, live []string) (wanting bool) {
+// maxAcquisitions bounds the partitions that are asked for at once: less than the
+// client has connections, and more than there are on one node of a Cluster, so that
+// who waits for that one does not hold up the others.
+const maxAcquisitions = 32
+
+// balance gives back what falls to others and begins to acquire what falls to us.
+func (e *Engine) balance(ctx, work context.Context, live []string, acquiring *sync.WaitGroup) {
 	if !slices.Contains(live, e.member) {
-		return false // not counted: do not fight over what others see as theirs
+		return // not counted: do not fight over what others see as theirs
 	}
-	var missing []int
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.wanted)
 	for n := range e.Partitions {
-		e.mu.Lock()
 		p := e.partitions[n]
-		e.mu.Unlock()
 		switch ours := fallsTo(n, live) == e.member; {
 		case ours && p == nil:
-			missing = append(missing, n)
+			e.wanted[n] = true
 		case !ours && p != nil:
 			p.drain()
 		}
 	}
-	wanted := make(map[int]bool, len(missing))
-	for _, n := range missing {
-		wanted[n] = true
-	}
-	e.mu.Lock()
-	e.wanted = wanted
-	e.mu.Unlock()
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, 8)
-	for _, n := range missing {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if e.acquire(ctx, work, n) {
-				e.mu.Lock()
-				delete(wanted, n)
-				e.mu.Unlock()
-			}
+	for n := range e.wanted {
+		if e.asked[n] {
+			continue
+		}
+		e.asked[n] = true
+		acquiring.Go(func() {
+			e.acquisitions <- struct{}{}
+			e.acquire(ctx, work, n)
+			<-e.acquisitions
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			delete(e.asked, n)
 		})
 	}
-	wg.Wait()
-	return len(wanted) > 0
+}
+
+// wanting tells whether something that falls to us is another's still.
+func (e *Engine) wanting() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.wanted) > 0
 }
 
 // fallsTo returns the member with the highest rendezvous hash for partition n:
@@ -131,24 +149,27 @@ func fallsTo(n int, live []string) string {
 }
 
 // acquire tries to own partition n and starts its loop.
-func (e *Engine) acquire(ctx, work context.Context, n int) bool {
+func (e *Engine) acquire(ctx, work context.Context, n int) {
 	sent := e.Now()
-	lease, held, err := e.store.Acquire(ctx, n, rand.Text(), e.Lease)
+	within, cancel := context.WithTimeout(ctx, e.Lease/2) // what takes longer is hardly worth having
+	defer cancel()
+	lease, held, err := e.store.Acquire(within, n, rand.Text(), e.Lease)
 	switch {
 	case errors.Is(err, handover.ErrNewerSchema):
 		e.Log.Error().Err(err).Int("partition", n).Msg("Partition belongs to a newer version of Usher; update this one")
-		return false
+		return
 	case err != nil:
 		if ctx.Err() == nil {
 			e.Log.Warn().Err(err).Int("partition", n).Msg("Partition not acquired")
 		}
-		return false
+		return
 	case !held:
-		return false
+		return
 	}
 	p := newPartition(e, lease, sent.Add(e.Lease))
 	e.mu.Lock()
 	e.partitions[n] = p
+	delete(e.wanted, n)
 	e.mu.Unlock()
 	if ctx.Err() != nil {
 		p.drain()
@@ -160,7 +181,20 @@ func (e *Engine) acquire(ctx, work context.Context, n int) bool {
 		e.mu.Unlock()
 		signal(e.wakeup)
 	})
-	return true
+}
+
+// renewing prolongs all leases until ctx ends.
+func (e *Engine) renewing(ctx context.Context) {
+	renew := time.NewTicker(e.Renew)
+	defer renew.Stop()
+	for {
+		select {
+		case <-renew.C:
+			e.renew(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // renew prolongs all leases. Trust counts from when the renewal was sent.
@@ -177,17 +211,17 @@ func (e *Engine) renew(ctx context.Context) {
 		return
 	}
 	sent := e.Now()
-	ctx, cancel := context.WithTimeout(ctx, e.Renew)
+	within, cancel := context.WithTimeout(ctx, e.Renew)
 	defer cancel()
-	lost, err := e.store.Renew(ctx, leases, e.Lease)
-	if err != nil {
-		e.Log.Warn().Err(err).Msg("Leases not renewed")
+	kept, lost, err := e.store.Renew(within, leases, e.Lease)
+	if err != nil && ctx.Err() == nil {
+		e.Log.Warn().Err(err).Int("of", len(leases)).Int("renewed", len(kept)).Msg("Leases not renewed")
 	}
 	for _, p := range owned {
-		switch {
+		switch { // of whom nothing is known nothing is believed
 		case slices.Contains(lost, p.n):
 			p.abandon()
-		case err == nil: // of whom nothing is known nothing is believed
+		case slices.Contains(kept, p.n):
 			p.trust.Store(sent.Add(e.Lease).Sub(p.born).Nanoseconds())
 		}
 	}

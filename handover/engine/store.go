@@ -19,9 +19,9 @@ type Store interface {
 	// caller drew for this very acquisition. Where somebody does hold it, held is
 	// false. A repeat with the same token succeeds.
 	Acquire(ctx context.Context, p int, token string, ttl time.Duration) (lease handover.Lease, held bool, err error)
-	// Renew prolongs leases by ttl from now; lost are the partitions whose lease
-	// is another's.
-	Renew(ctx context.Context, leases []handover.Lease, ttl time.Duration) (lost []int, err error)
+	// Renew prolongs leases by ttl from now: those of the partitions that are kept.
+	// Lost are those whose lease is another's; err tells of what is neither.
+	Renew(ctx context.Context, leases []handover.Lease, ttl time.Duration) (kept, lost []int, err error)
 	// Release gives a lease back and announces it; clean says that no effect of
 	// it was left in flight. Releasing what is another's does nothing.
 	Release(ctx context.Context, lease handover.Lease, clean bool) error

@@ -51,7 +51,7 @@ func TestScriptsAreSentAgain(t *testing.T) {
 				{"pause", func() error { return store.Pause(ctx, "1", time.Minute, "why") }},
 				{"pauses", func() error { _, err := store.Pauses(ctx, []messenger.PageID{"1", "2"}); return err }},
 				{"acquire", func() (err error) { lease, _, err = store.Acquire(ctx, 1, "owner", time.Minute); return err }},
-				{"renew", func() error { _, err := store.Renew(ctx, []handover.Lease{lease, lease}, time.Minute); return err }},
+				{"renew", func() error { _, _, err := store.Renew(ctx, []handover.Lease{lease, lease}, time.Minute); return err }},
 				{"read", func() error { _, err := store.Read(ctx, 1, 10); return err }},
 				{"commit", func() error { _, err := store.Commit(ctx, whole(lease, key)); return err }},
 				{"release", func() error { return store.Release(ctx, lease, true) }},
@@ -174,7 +174,7 @@ func TestEntriesOfAnOwnerThatWasAreAnnounced(t *testing.T) {
 	learns := map[string]func(s *redisstore.Store, lease handover.Lease) error{
 		"by_reading": func(s *redisstore.Store, _ handover.Lease) error { _, err := s.Read(t.Context(), 1, 1); return err },
 		"by_renewing": func(s *redisstore.Store, lease handover.Lease) error {
-			_, err := s.Renew(t.Context(), []handover.Lease{lease}, time.Minute)
+			_, _, err := s.Renew(t.Context(), []handover.Lease{lease}, time.Minute)
 			return err
 		},
 		"by_committing": func(s *redisstore.Store, lease handover.Lease) error {
@@ -272,7 +272,7 @@ func TestOutOfMemory(t *testing.T) {
 	if _, err := store.Commit(ctx, c); err != nil {
 		t.Errorf("Commit() without memory = %v", err)
 	}
-	if lost, err := store.Renew(ctx, []handover.Lease{lease}, time.Minute); err != nil || len(lost) > 0 {
+	if _, lost, err := store.Renew(ctx, []handover.Lease{lease}, time.Minute); err != nil || len(lost) > 0 {
 		t.Errorf("Renew() without memory = %v, %v", lost, err)
 	}
 	if _, err := store.Heartbeat(ctx, "me", time.Minute); err != nil {
@@ -322,7 +322,7 @@ func TestForgettingIsBounded(t *testing.T) {
 	decide([]messenger.Event{event(threadIn(1, 0), "young")})
 	clock.Advance(2 * time.Hour)
 	for _, want := range []int64{501, 1, 1} {
-		_, err := store.Renew(t.Context(), []handover.Lease{lease}, time.Minute)
+		_, _, err := store.Renew(t.Context(), []handover.Lease{lease}, time.Minute)
 		check(t, err)
 		if got := rdb.ZCard(t.Context(), "a:{p1}:dd").Val(); got != want {
 			t.Errorf("after a renewal %d ids are known, want %d", got, want)

@@ -105,10 +105,11 @@ func (s *Store) acquire(ctx context.Context, part *partition, token string, ttl 
 	return reply, unconfirmed, nil
 }
 
-// Renew prolongs leases by ttl from now, all in one round trip. Lost are those
-// whose token is not the owner's any more. After an error the leases that are not
-// among lost may or may not be prolonged.
-func (s *Store) Renew(ctx context.Context, leases []handover.Lease, ttl time.Duration) (lost []int, err error) {
+// Renew prolongs leases by ttl from now, in one round trip to each node. Kept are the
+// partitions whose leases are prolonged, lost those whose token is not the owner's any
+// more. What is neither, as a node did not answer until ctx ended, say, err tells of; it
+// may or may not be prolonged.
+func (s *Store) Renew(ctx context.Context, leases []handover.Lease, ttl time.Duration) (kept, lost []int, err error) {
 	run := func(l handover.Lease) (keys []string, args []any) {
 		part := &s.partitions[l.Partition]
 		return []string{part.meta, part.seen, part.scratch},
@@ -133,9 +134,11 @@ func (s *Store) Renew(ctx context.Context, leases []handover.Lease, ttl time.Dur
 		case ours == 0:
 			lost = append(lost, l.Partition)
 			faults = append(faults, s.disown(ctx, l.Partition, l.Token))
+		default:
+			kept = append(kept, l.Partition)
 		}
 	}
-	return lost, errors.Join(faults...)
+	return kept, lost, errors.Join(faults...)
 }
 
 // Release gives a lease back and announces it. Clean says that no effect was left

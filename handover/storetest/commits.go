@@ -179,7 +179,7 @@ func everythingMayBeRepeated(t *testing.T, b *bench) {
 	b.refuse(t, "a repeat of the last commit but one", c, handover.ErrStale)
 
 	repeat("renewal", func() (any, error) {
-		lost, err := b.Renew(ctx, []handover.Lease{lease}, leaseTTL)
+		_, lost, err := b.Renew(ctx, []handover.Lease{lease}, leaseTTL)
 		return len(lost), err
 	})
 	repeat("heartbeat", func() (any, error) { live, err := b.Heartbeat(ctx, "me", leaseTTL); return fmt.Sprint(live), err })

@@ -61,7 +61,7 @@ func anEchoIsKnownUntilTheHorizon(t *testing.T, b *bench) {
 	b.commit(t, &lease, handover.Commit{Echoed: []string{"a"}})
 	put := func() []string {
 		t.Helper()
-		_, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL)
+		_, _, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL)
 		must(t, err)
 		return b.commit(t, &lease, handover.Commit{Put: []handover.Pending{effect("a", "1")}}).Known
 	}

@@ -48,7 +48,7 @@ func duplicatesAreKnownUntilTheHorizon(t *testing.T, b *bench) {
 	b.consume(t, &lease)
 	renew := func() {
 		t.Helper()
-		if lost, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL); err != nil || len(lost) > 0 {
+		if _, lost, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL); err != nil || len(lost) > 0 {
 			t.Fatalf("Renew() = %v, %v", lost, err)
 		}
 	}

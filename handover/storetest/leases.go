@@ -88,15 +88,16 @@ func renewalKeepsALease(t *testing.T, b *bench) {
 	leases := []handover.Lease{b.acquire(t, 10, "owner"), b.acquire(t, 12, "owner")}
 	for range 4 {
 		b.Advance(leaseTTL * 3 / 4)
-		lost, err := b.Renew(t.Context(), leases, leaseTTL)
+		kept, lost, err := b.Renew(t.Context(), leases, leaseTTL)
 		must(t, err)
+		wantEqual(t, "kept leases", kept, []int{10, 12})
 		wantEqual(t, "lost leases", len(lost), 0)
 	}
 	b.Advance(leaseTTL * 3 / 4)
 	b.refused(t, 10, "other")
 	b.refused(t, 12, "other")
-	if lost, err := b.Renew(t.Context(), nil, leaseTTL); err != nil || len(lost) != 0 {
-		t.Errorf("Renew(none) = %v, %v, want nothing", lost, err)
+	if kept, lost, err := b.Renew(t.Context(), nil, leaseTTL); err != nil || len(kept)+len(lost) != 0 {
+		t.Errorf("Renew(none) = %v, %v, %v, want nothing", kept, lost, err)
 	}
 }
 
@@ -106,8 +107,9 @@ func renewalTellsWhatIsLost(t *testing.T, b *bench) {
 	b.Advance(leaseTTL + time.Second)
 	b.acquire(t, 14, "thief")
 
-	lost, err := b.Renew(t.Context(), []handover.Lease{taken, released, kept}, leaseTTL)
+	ours, lost, err := b.Renew(t.Context(), []handover.Lease{taken, released, kept}, leaseTTL)
 	must(t, err)
+	wantEqual(t, "kept leases", ours, []int{18})
 	wantEqual(t, "lost leases", lost, []int{14, 16})
 	b.refused(t, 18, "other")
 	b.Advance(leaseTTL + time.Second)
@@ -119,9 +121,9 @@ func aLeaseThatRanOutServesUntilTaken(t *testing.T, b *bench) {
 	lease := b.acquire(t, 22, "owner")
 	b.Advance(10 * leaseTTL)
 	b.commit(t, &lease, handover.Commit{Put: []handover.Pending{{ID: "x", Body: []byte("{}")}}})
-	lost, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL)
+	kept, _, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL)
 	must(t, err)
-	wantEqual(t, "lost leases", len(lost), 0)
+	wantEqual(t, "kept leases", kept, []int{22})
 	b.refused(t, 22, "other")
 }
 
@@ -163,8 +165,9 @@ func withoutATokenNothingIsOwned(t *testing.T, b *bench) {
 	}
 	_, err := b.Commit(t.Context(), handover.Commit{Lease: none})
 	wantError(t, "Commit()", err, handover.ErrLeaseLost)
-	lost, err := b.Renew(t.Context(), []handover.Lease{none}, leaseTTL)
+	kept, lost, err := b.Renew(t.Context(), []handover.Lease{none}, leaseTTL)
 	must(t, err)
+	wantEqual(t, "kept leases", len(kept), 0)
 	wantEqual(t, "lost leases", lost, []int{28})
 	must(t, b.Release(t.Context(), none, true))
 

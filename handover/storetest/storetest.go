@@ -17,7 +17,7 @@ type Store interface {
 	Heartbeat(ctx context.Context, member string, ttl time.Duration) (live []string, err error)
 	Leave(ctx context.Context, member string) error
 	Acquire(ctx context.Context, p int, token string, ttl time.Duration) (lease handover.Lease, held bool, err error)
-	Renew(ctx context.Context, leases []handover.Lease, ttl time.Duration) (lost []int, err error)
+	Renew(ctx context.Context, leases []handover.Lease, ttl time.Duration) (kept, lost []int, err error)
 	Release(ctx context.Context, lease handover.Lease, clean bool) error
 	Read(ctx context.Context, p, limit int) (handover.Batch, error)
 	Load(ctx context.Context, p int, threads []string) ([][]byte, error)

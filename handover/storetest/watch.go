@@ -59,7 +59,7 @@ func whatWasSentIsKnown(t *testing.T, b *bench) {
 
 	b.consume(t, &lease)
 	b.Advance(Horizon + time.Minute)
-	_, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL)
+	_, _, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL)
 	must(t, err)
 	must(t, b.Append(t.Context(), []messenger.Event{seen("too")}))
 	wantEqual(t, "stored events after the horizon", b.mids(t, 25), []string{"too"})
