@@ -13,13 +13,15 @@ import (
 // longer wait for everybody: who brings more waits, too. Those that wait for Meta,
 // or for one another in one thread, hold nobody up.
 type crowd struct {
+	many int // effects are a crowd, until half of them are left
+
 	mu   sync.Mutex
 	size int
 	gone chan struct{} // closed when it is; nil where nobody waits for that
 }
 
 const (
-	// manyWait is how many effects are a crowd, until half of them are left.
+	// manyWait is how many effects are a crowd at least.
 	manyWait = 2048
 	// fewOfOne is how many effects of one thread count.
 	fewOfOne = 8
@@ -27,12 +29,16 @@ const (
 	longestEase = time.Second
 )
 
+// newCrowd returns the crowd of a Page that may make so many calls at once: half of
+// it is more than that, so that nobody is held up while more could be made.
+func newCrowd(parallel int) *crowd { return &crowd{many: max(manyWait, 2*parallel)} }
+
 // join counts n more, or less.
 func (c *crowd) join(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.size += n
-	if c.gone != nil && c.size <= manyWait/2 {
+	if c.gone != nil && c.size <= c.many/2 {
 		close(c.gone)
 		c.gone = nil
 	}
@@ -42,7 +48,7 @@ func (c *crowd) join(n int) {
 func (c *crowd) left() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.size < manyWait {
+	if c.size < c.many {
 		return nil
 	}
 	if c.gone == nil {

@@ -32,7 +32,7 @@ func inSquare(t *testing.T, test func(*square)) {
 		e.pages = map[messenger.PageID]*page{}
 		ctx, cancel := context.WithCancel(t.Context())
 		for _, id := range []messenger.PageID{crowdedPage, quietPage} {
-			e.pages[id] = &page{lane: e.newLane(id, &meter{})}
+			e.pages[id] = &page{lane: e.newLane(id, &meter{}), crowd: newCrowd(e.Parallel)}
 			e.pages[id].lane.run(ctx)
 		}
 		s := &square{Engine: e, t: t, crowded: e.pages[crowdedPage], loop: newPartition(e, handover.Lease{}, time.Now())}
@@ -118,6 +118,21 @@ func TestWhatIsNoCrowd(t *testing.T) {
 				s.eases("then", 0, crowdedPage)
 			})
 		})
+	}
+}
+
+// Calls that may all be made at once are no crowd.
+func TestACrowdIsMoreThanCanBeCalledAtOnce(t *testing.T) {
+	t.Parallel()
+	for parallel, want := range map[int]int{1: manyWait, 1024: 2048, 4096: 8192} {
+		c := newCrowd(parallel)
+		c.join(want - 1)
+		if c.left() != nil {
+			t.Errorf("with %d at once, %d are a crowd", parallel, want-1)
+		}
+		if c.join(1); c.left() == nil {
+			t.Errorf("with %d at once, %d are no crowd", parallel, want)
+		}
 	}
 }
 

@@ -154,7 +154,7 @@ type page struct {
 	Page
 
 	lane  *lane
-	crowd crowd
+	crowd *crowd
 }
 
 // errOption reports a missing or impossible option.
@@ -207,7 +207,7 @@ func New(o Options) (*Engine, error) {
 		if p.Graph == nil || p.Script == nil || p.Rules.Target == "" {
 			return nil, fmt.Errorf("%w: Page %s needs Graph, Script and Rules.Target", errOption, id)
 		}
-		e.pages[id] = &page{Page: p, lane: e.newLane(id, p.Graph)}
+		e.pages[id] = &page{Page: p, lane: e.newLane(id, p.Graph), crowd: newCrowd(e.Parallel)}
 	}
 	return e, nil
 }
