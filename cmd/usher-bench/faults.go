@@ -273,6 +273,8 @@ func (s *saboteur) hitRedis(ctx context.Context, f fault) error {
 		return s.redis.restart(ctx, node, syscall.SIGKILL, f.For)
 	case "redis restarted":
 		return s.redis.restart(ctx, node, syscall.SIGTERM, f.For)
+	case "redis disk full":
+		return s.redis.fillDisk(ctx, node, f.For)
 	case "slots moved":
 		return s.redis.moveSlots(ctx, f.Target, f.Size)
 	case "redis forgets scripts":

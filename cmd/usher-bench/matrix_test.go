@@ -81,8 +81,8 @@ var situations = []situation{
 		[]string{"handover/redisstore TestOutOfMemory", "cmd/usher TestRedisRefuses", "chaos redis out of memory"},
 	},
 	{
-		"Redis's disk is full", "503, and Redis's reason in the log",
-		[]string{"handover/redisstore TestAppendTriesAgain/a_full_disk"},
+		"Redis's disk is full", "503, and Redis's reason in the log; work goes on when there is room",
+		[]string{"handover/redisstore TestAppendTriesAgain/a_full_disk", "cmd/usher-bench TestScenarios", "chaos redis disk full"},
 	},
 	{
 		"another Redis becomes the primary", "storing is tried again within 4 s",
@@ -103,6 +103,10 @@ var situations = []situation{
 	{
 		"slots move in a cluster", "what is refused meanwhile is tried again",
 		[]string{"handover/redisstore TestAppendTriesAgain/a_slot_on_its_way", "chaos slots moved"},
+	},
+	{
+		"a part of Redis does not answer", "partitions elsewhere go on",
+		[]string{"handover/engine TestAPartitionThatDoesNotAnswerHoldsUpNoOther"},
 	},
 	{
 		"Redis forgets the scripts", "they are sent again",
@@ -187,6 +191,10 @@ var situations = []situation{
 	{
 		"a thousand events for 64 threads at once", "stored, each in its order",
 		[]string{"handover/redisstore TestConformance/a_thousand_events_across_64_threads", "chaos webhooks in a burst"},
+	},
+	{
+		"more comes than can be replied to", "deliveries are acknowledged up to a second later",
+		[]string{"handover/engine TestACrowdHoldsUpWhoBringsMore", "handover/engine TestWhatIsNoCrowd", "messenger/webhook TestEase"},
 	},
 	{
 		"a signature is missing, wrong, or SHA-1 alone", "401; nothing stored; a few lines of log",

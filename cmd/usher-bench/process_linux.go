@@ -1,12 +1,35 @@
 package main
 
 import (
+	"fmt"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // outliveNobody ends a process with us, however we end.
 func outliveNobody(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGKILL }
+
+// canFillDisk tells whether fillDisk can be done here.
+const canFillDisk = true
+
+// fillDisk lets a process make no file longer, as on a full disk, or again as long as it
+// may. It must have been started to ignore SIGXFSZ.
+func (c *child) fillDisk(full bool) error {
+	var limit unix.Rlimit
+	err := unix.Prlimit(c.cmd.Process.Pid, unix.RLIMIT_FSIZE, nil, &limit)
+	if err == nil {
+		if limit.Cur = limit.Max; full {
+			limit.Cur = 0
+		}
+		err = unix.Prlimit(c.cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("limit the files of %s: %w", c.name, err)
+	}
+	return nil
+}
 
 // nap waits for a short while, and no longer: Go's own timers come up to a millisecond
 // late where nothing else is to do, which a latency must not be charged with.

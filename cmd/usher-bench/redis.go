@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -61,6 +63,7 @@ func startRedis(ctx context.Context, mode, dir, fsync string, confirm int) (*red
 	if err != nil {
 		return nil, err
 	}
+	signal.Ignore(syscall.SIGXFSZ) // as the servers then do, see fillDisk
 	r := &redisRig{mode: mode, fsync: fsync, path: path, dir: dir}
 	switch mode {
 	case redisSentinel:

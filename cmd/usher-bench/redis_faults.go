@@ -22,6 +22,25 @@ func (r *redisRig) restart(ctx context.Context, n *redisNode, sig syscall.Signal
 	return r.launch(ctx, n)
 }
 
+// fillDisk fills a server's disk for a while. One that syncs each write ends then, and
+// comes back when there is room.
+func (r *redisRig) fillDisk(ctx context.Context, n *redisNode, d time.Duration) error {
+	if err := n.fillDisk(true); err != nil {
+		return err
+	}
+	pause(ctx, d)
+	err := n.fillDisk(false)
+	ctx = context.WithoutCancel(ctx)
+	room := await(ctx, n.name+" has room", func() bool {
+		info, err := n.direct.Info(ctx, "persistence").Result()
+		return !n.running() || err == nil && strings.Contains(info, "aof_last_write_status:ok")
+	})
+	if !n.running() {
+		return r.launch(ctx, n)
+	}
+	return errors.Join(err, room)
+}
+
 // all does something to every node of data.
 func (r *redisRig) all(ctx context.Context, do func(*redisNode) error) error {
 	var errs []error

@@ -25,7 +25,7 @@ type scenario struct {
 
 // scenarios returns what there is, by name.
 func scenarios() map[string]scenario {
-	return map[string]scenario{
+	all := map[string]scenario{
 		"sigterm": {
 			short: "each replica gets SIGTERM under load, while Graph is slow: it ends within 15 s, and nothing is lost",
 			faults: []fault{
@@ -72,6 +72,18 @@ func scenarios() map[string]scenario {
 			},
 		},
 	}
+	if canFillDisk {
+		all["full-disk"] = scenario{
+			short:  "Redis's disk is full for 3 s under load: deliveries are refused with 503, and then each event is answered once",
+			change: func(o *chaosOptions) { o.durable = string(redisstore.Standard) },
+			faults: []fault{{At: 0.3, Kind: "redis disk full", For: 3 * time.Second}},
+			says: func(r *chaosResults) (string, error) {
+				return fmt.Sprintf("%d deliveries refused, the slowest after %.2f s; of %d acknowledged events %d were lost, %d decided twice, %d messages were sent twice",
+					r.Refusals, r.SlowestRefusal, r.Figures.Acknowledged, r.Figures.Lost, r.Figures.DecidedTwice, r.Figures.Duplicates), r.held(r.Refusals > 0)
+			},
+		}
+	}
+	return all
 }
 
 var errNotShown = errors.New("the run does not show what it is for")

@@ -80,6 +80,9 @@ func kinds(mode string, lease time.Duration) []kind {
 		all = append(all, kind{"slots moved", 4, 0, 0, 1, 4}, kind{"redis killed", 1, 0, 300 * ms, 0, 0}, kind{"redis restarted", 1, 0, 300 * ms, 0, 0})
 	default:
 		all = append(all, kind{"redis killed", 2, 0, 300 * ms, 0, 0}, kind{"redis restarted", 1, 0, 300 * ms, 0, 0})
+		if canFillDisk {
+			all = append(all, kind{"redis disk full", 1, 200 * ms, 1000 * ms, 0, 0})
+		}
 	}
 	return append(all, kind{"redis unreachable", 2, 200 * ms, away, 0, 0}, kind{"redis stalled", 2, 200 * ms, away, 0, 0})
 }

@@ -130,7 +130,8 @@ func TestACrowdIsMoreThanCanBeCalledAtOnce(t *testing.T) {
 		if c.left() != nil {
 			t.Errorf("with %d at once, %d are a crowd", parallel, want-1)
 		}
-		if c.join(1); c.left() == nil {
+		c.join(1)
+		if c.left() == nil {
 			t.Errorf("with %d at once, %d are no crowd", parallel, want)
 		}
 	}
