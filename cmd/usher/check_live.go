@@ -185,6 +185,25 @@ func (d *doctor) page(ctx context.Context, cfg config.Config, p config.Page) {
 		return
 	}
 	d.subscribed(what, cfg, subscriptions)
+	if cfg.Watch.Backfill {
+		d.conversations(ctx, what, client)
+	}
+}
+
+// conversations tells whether what was missed could be found.
+func (d *doctor) conversations(ctx context.Context, what string, client *graph.Client) {
+	what += ", conversations"
+	for _, err := range client.Conversations(ctx, time.Time{}, 1) {
+		switch {
+		case errors.Is(err, graph.ErrPermission):
+			d.fault(what, err, "the token needs pages_read_engagement: what Meta does not deliver in a gap is looked for there; or set watch.backfill: false")
+			return
+		case err != nil:
+			d.hint(what, fmt.Sprintf("not read: %v", err))
+			return
+		}
+	}
+	d.ok(what, "readable, for what Meta does not deliver in a gap")
 }
 
 // routing says what can be told about Conversation Routing. Which app is the

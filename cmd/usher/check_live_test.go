@@ -19,6 +19,7 @@ func TestCheckLive(t *testing.T) {
 	const fine = "✔ Page " + testPage + " (My Page)"
 	tests := map[string]struct {
 		meta  simulator.Options
+		fails *simulator.Failure // of the conversations
 		redis string
 		env   map[string]string
 		code  int
@@ -32,8 +33,21 @@ func TestCheckLive(t *testing.T) {
 				fine + ", token: accepted", fine + ", routing: Conversation Routing is on",
 				"? Page " + testPage + " (My Page), default app: no call tells", "? Page " + testPage + " (My Page), automations: ",
 				fine + ", subscriptions: all there",
+				fine + ", conversations: readable",
 			},
 			not: "✖",
+		},
+		"conversations_forbidden": {
+			fails: &simulator.Failure{Status: 403, Code: 200}, redis: good, code: exitFailed,
+			says: []string{fine + ", subscriptions: all there", "✖ Page " + testPage + " (My Page), conversations: ", "code 200", "mend: the token needs pages_read_engagement"},
+		},
+		"conversations_not_looked_for": {
+			fails: &simulator.Failure{Status: 403, Code: 200}, redis: good, env: map[string]string{"USHER_WATCH_BACKFILL": "false"},
+			says: []string{fine + ", subscriptions: all there"}, not: ", conversations",
+		},
+		"conversations_away": {
+			fails: &simulator.Failure{Status: 500, Code: 2}, redis: good,
+			says: []string{"? Page " + testPage + " (My Page), conversations: not read: "}, not: "✖",
 		},
 		"token_dead": {
 			redis: good, env: map[string]string{"USHER_MESSENGER_PAGES_0_ACCESS_TOKEN": "expired"}, code: exitFailed,
@@ -76,7 +90,10 @@ func TestCheckLive(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, graphURL := newTestMeta(t, tt.meta)
+			meta, graphURL := newTestMeta(t, tt.meta)
+			if tt.fails != nil {
+				meta.FailNext(simulator.EdgeConversations, *tt.fails)
+			}
 			w := newWorldOn(t, tt.redis, graphURL)
 			maps.Copy(w.env, tt.env)
 			code, out, errs := exec(t, w.env, "check", "--live", "--config", w.config)
