@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// gcPercent lets the heap grow to three times of what is in use before it is collected.
-// That is some MB for half of the collections. GOGC overrules it.
-const gcPercent = 200
+// gcPercent lets the heap grow to two and a half times of what is in use before it is collected.
+// That is some MB for a third of the collections. GOGC overrules it.
+const gcPercent = 150
 
 func main() {
 	if os.Getenv("GOGC") == "" { //nolint:forbidigo // the runtime's own setting
