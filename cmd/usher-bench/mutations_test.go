@@ -180,11 +180,11 @@ var mutations = []mutation{
 		[]change{{"config/file.go", "			r.unknown(at, t, path, key)\n", "			if !mutant.Is(\"settings\") {\n				r.unknown(at, t, path, key)\n			}\n"}},
 	},
 	{
-		"words", "G13", "the log says how long a body is, never what", "logs the body of a delivery that it could not store",
+		"words", "G13", "the log says how long a body is, never what", "logs the events of a delivery that it could not store",
 		"a log line leaks", memory,
 		[]change{{
-			"messenger/webhook/webhook.go", `Int("bytes", buf.Len()).Msg("Delivery not stored: Meta will repeat it")`,
-			`Bytes("body", mutant.If("words", buf.Bytes(), nil)).Msg("Delivery not stored: Meta will repeat it")`,
+			"messenger/webhook/webhook.go", `Int("bytes", size).Msg("Delivery not stored: Meta will repeat it")`,
+			`Any("body", mutant.If("words", events, nil)).Msg("Delivery not stored: Meta will repeat it")`,
 		}},
 	},
 	{

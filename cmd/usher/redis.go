@@ -27,6 +27,11 @@ const (
 	redisCallTimeout = 3 * time.Second
 )
 
+// maxIdleRedis is how many connections to a node are kept that nobody uses, of 64 kB
+// each: callers share round trips, and more are needed only when partitions are
+// acquired.
+const maxIdleRedis = 8
+
 // connectRedis returns a client for a server, and what ends it. Nothing is sent
 // yet, but that an embedded server is started.
 func connectRedis(ctx context.Context, c config.Redis, log zerolog.Logger) (redis.UniversalClient, func() error, error) {
@@ -40,7 +45,7 @@ func connectRedis(ctx context.Context, c config.Redis, log zerolog.Logger) (redi
 		Addrs: c.Server.Addresses, MasterName: c.Server.Master, DB: c.Server.DB, IsClusterMode: c.Server.Kind == config.Cluster,
 		Username: c.Server.Username, Password: c.Server.Password.Reveal(),
 		DialTimeout: redisDialTimeout, ReadTimeout: redisCallTimeout, WriteTimeout: redisCallTimeout,
-		ContextTimeoutEnabled: true, PoolSize: 64, MinIdleConns: 2,
+		ContextTimeoutEnabled: true, PoolSize: 64, MinIdleConns: 2, MaxIdleConns: maxIdleRedis,
 	}
 	if c.Server.TLS {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -70,7 +75,7 @@ const embeddedSocket = "redis.sock"
 func embeddedClient(socket string) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Network: "unix", Addr: socket, DialTimeout: redisDialTimeout, ReadTimeout: redisCallTimeout,
-		WriteTimeout: redisCallTimeout, ContextTimeoutEnabled: true, PoolSize: 64,
+		WriteTimeout: redisCallTimeout, ContextTimeoutEnabled: true, PoolSize: 64, MaxIdleConns: maxIdleRedis,
 	})
 }
 

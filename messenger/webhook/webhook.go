@@ -213,6 +213,24 @@ func (h *Handler) subscribe(w http.ResponseWriter, r *http.Request) {
 // receive takes a delivery in and returns the status to answer: 200 only if its
 // events are stored.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (status int, events []messenger.Event) {
+	status, events, size := h.open(w, r)
+	if len(events) == 0 {
+		return status, nil
+	}
+	// What can be stored is, also when Meta has hung up meanwhile: it comes again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), h.opts.Timeout)
+	defer cancel()
+	if err := h.opts.Inbox.Append(ctx, events); err != nil {
+		h.failed.Error().Err(err).Int("events", len(events)).Int("bytes", size).Msg("Delivery not stored: Meta will repeat it")
+		return http.StatusServiceUnavailable, events
+	}
+	h.opts.Ease(ctx, events)
+	return status, events
+}
+
+// open returns the events of a delivery and its size in bytes, or the status with which
+// it is refused.
+func (h *Handler) open(w http.ResponseWriter, r *http.Request) (status int, events []messenger.Event, size int) {
 	if encoded(r.Header) {
 		return h.refuse(http.StatusUnsupportedMediaType, "Delivery refused: it is compressed")
 	}
@@ -241,24 +259,12 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (status int, e
 	case !h.signed(buf.Bytes(), signature):
 		return h.refuse(http.StatusUnauthorized, "Delivery refused: is app_secret that of the app?")
 	}
-	events = h.decode(buf.Bytes())
-	if len(events) == 0 {
-		return http.StatusOK, nil
-	}
-	// What can be stored is, also when Meta has hung up meanwhile: it comes again.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), h.opts.Timeout)
-	defer cancel()
-	if err := h.opts.Inbox.Append(ctx, events); err != nil {
-		h.failed.Error().Err(err).Int("events", len(events)).Int("bytes", buf.Len()).Msg("Delivery not stored: Meta will repeat it")
-		return http.StatusServiceUnavailable, events
-	}
-	h.opts.Ease(ctx, events)
-	return http.StatusOK, events
+	return http.StatusOK, h.decode(buf.Bytes()), buf.Len()
 }
 
-func (h *Handler) refuse(status int, why string) (int, []messenger.Event) {
+func (h *Handler) refuse(status int, why string) (int, []messenger.Event, int) {
 	h.refused.Warn().Int("status", status).Msg(why)
-	return status, nil
+	return status, nil, 0
 }
 
 // encoded tells whether the body is not what was signed, but say gzip.
