@@ -262,7 +262,7 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request) (status int, even
 	return http.StatusOK, h.decode(buf.Bytes()), buf.Len()
 }
 
-func (h *Handler) refuse(status int, why string) (int, []messenger.Event, int) {
+func (h *Handler) refuse(status int, why string) (_ int, events []messenger.Event, size int) {
 	h.refused.Warn().Int("status", status).Msg(why)
 	return status, nil, 0
 }
