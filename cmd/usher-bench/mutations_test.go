@@ -184,7 +184,7 @@ var mutations = []mutation{
 		"a log line leaks", memory,
 		[]change{{
 			"messenger/webhook/webhook.go", `Int("bytes", size).Msg("Delivery not stored: Meta will repeat it")`,
-			`Any("body", mutant.If("words", events, nil)).Msg("Delivery not stored: Meta will repeat it")`,
+			`Int("bytes", size).Any("body", mutant.If("words", events, nil)).Msg("Delivery not stored: Meta will repeat it")`,
 		}},
 	},
 	{

@@ -215,7 +215,7 @@ func (e *Engine) renew(ctx context.Context) {
 	defer cancel()
 	kept, lost, err := e.store.Renew(within, leases, e.Lease)
 	if err != nil && ctx.Err() == nil {
-		e.Log.Warn().Err(err).Int("of", len(leases)).Int("renewed", len(kept)).Msg("Leases not renewed")
+		e.Log.Warn().Err(err).Int("leases", len(leases)).Int("renewed", len(kept)).Msg("Leases not renewed")
 	}
 	for _, p := range owned {
 		switch { // of whom nothing is known nothing is believed
