@@ -76,14 +76,12 @@ func TestACrowdHoldsUpWhoBringsMore(t *testing.T) {
 		s.eases("while many wait elsewhere", 0, quietPage, "unknown")
 
 		const soon = 100 * time.Millisecond
-		go func() {
-			time.Sleep(soon)
+		time.AfterFunc(soon, func() {
 			for i := range len(s.waiting) / 2 {
 				s.queue(i, 0)
 			}
-			time.Sleep(soon)
-			s.queue(len(s.waiting)-1, 0)
-		}()
+			time.AfterFunc(soon, func() { s.queue(len(s.waiting)-1, 0) })
+		})
 		s.eases("until half of them are left", 2*soon, crowdedPage)
 		s.eases("when half of them are left", 0, crowdedPage)
 	})

@@ -142,8 +142,8 @@ type Engine struct {
 	partitions   map[int]*partition // owned
 	wanted       map[int]bool       // fall to us, but are another's still
 	asked        map[int]bool       // are being acquired
-	acquisitions chan struct{}
-	wakeup       chan struct{} // members must look again
+	acquisitions chan struct{}      // holds one for each that is under way
+	wakeup       chan struct{}      // members must look again
 	running      sync.WaitGroup
 
 	lost, reloaded atomic.Int64 // see Stats

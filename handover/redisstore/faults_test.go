@@ -15,6 +15,7 @@ import (
 
 	"usher/handover"
 	"usher/handover/redisstore"
+	"usher/handover/storetest"
 	"usher/handover/storetest/redistest"
 	"usher/messenger"
 )
@@ -295,6 +296,24 @@ func TestOutOfMemory(t *testing.T) {
 	check(t, err)
 	if got := entries.Entries; len(got) != 2 || !got[0].Known || got[1].Known {
 		t.Errorf("entries = %+v, want b alone to be new", got)
+	}
+}
+
+// A history grows by an eighth beyond what is shown of it, and is trimmed then.
+func TestAHistoryIsTrimmedNowAndThen(t *testing.T) {
+	t.Parallel()
+	rdb, _ := mini(t)
+	store, key := open(t, rdb, limits("a")), threadIn(1, 0)
+	lease := acquire(t, store, 1, "owner")
+	var longest int64
+	for range 3 * storetest.HistoryCap {
+		done, err := store.Commit(t.Context(), handover.Commit{Lease: lease, History: []handover.HistoryWrite{{Thread: key.String(), Body: []byte("line")}}})
+		check(t, err)
+		lease.Seq = done.Seq
+		longest = max(longest, rdb.LLen(t.Context(), "a:{p1}:h:"+key.String()).Val())
+	}
+	if want := int64(storetest.HistoryCap + storetest.HistoryCap/8); longest != want {
+		t.Errorf("the history was %d lines long at most, want %d", longest, want)
 	}
 }
 

@@ -65,7 +65,8 @@ type Options struct {
 	//
 	// https://developers.facebook.com/docs/messenger-platform/webhooks
 	Horizon time.Duration
-	// HistoryCap bounds the lines of a thread's history. Defaults to 200.
+	// HistoryCap is how many lines of a thread's history are kept and told, the newest.
+	// Up to an eighth more may be stored. Defaults to 200.
 	HistoryCap int
 	// BuriedCap bounds what a partition keeps that was set aside. Defaults to 1000.
 	BuriedCap int

@@ -62,7 +62,7 @@ type Clock interface {
 // Limits of the store under test, so small that the tests reach them.
 const (
 	Partitions  = 64
-	HistoryCap  = 5
+	HistoryCap  = 16
 	BuriedCap   = 4
 	EpisodesCap = 3
 	Retention   = 30 * 24 * time.Hour

@@ -104,8 +104,10 @@ func historiesAreCapped(t *testing.T, b *bench) {
 	}
 	c.History = append(c.History, handover.HistoryWrite{Thread: two.String(), Body: []byte("its own")})
 	b.commit(t, &lease, c)
-	b.commit(t, &lease, handover.Commit{History: []handover.HistoryWrite{{Thread: one.String(), Body: []byte("last")}}})
 	_, history := b.stored(t, one)
+	wantEqual(t, "history", history, numbered("line", HistoryCap+2)[2:])
+	b.commit(t, &lease, handover.Commit{History: []handover.HistoryWrite{{Thread: one.String(), Body: []byte("last")}}})
+	_, history = b.stored(t, one)
 	wantEqual(t, "history", history, append(numbered("line", HistoryCap+2)[3:], "last"))
 	_, history = b.stored(t, two)
 	wantEqual(t, "history of another thread", history, []string{"its own"})
