@@ -85,8 +85,8 @@ func (e *Engine) heed(ctx context.Context) {
 }
 
 // maxAcquisitions bounds the partitions that are asked for at once: less than the
-// client has connections, and more than there are on one node of a Cluster, so that
-// who waits for that one does not hold up the others.
+// client has connections, and more than one of three nodes has of 64, so that those
+// which wait for a node do not hold up the others.
 const maxAcquisitions = 32
 
 // balance gives back what falls to others and begins to acquire what falls to us.

@@ -55,9 +55,9 @@ type Options struct {
 	//
 	// https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks
 	Timeout time.Duration
-	// Ease, where given, is called with what was stored before it is acknowledged, and
-	// may take its time while more comes than can be dealt with. It must return when
-	// ctx ends, which is when Timeout is over.
+	// Ease, where given, is backpressure: it is called with what was stored before it is
+	// acknowledged, and may take its time while more comes than can be dealt with. It
+	// must return when ctx ends, which is when Timeout is over.
 	Ease func(ctx context.Context, events []messenger.Event)
 	// Observe, where given, is told of each POST. It must be quick, safe for
 	// concurrent use, and not keep the events.

@@ -8,6 +8,8 @@ import (
 	"usher/messenger"
 )
 
+// Backpressure: what Meta delivers is acknowledged no faster than it can be answered.
+
 // crowd counts the effects of a Page that wait to be carried out. Where they come
 // faster than this process can make the calls, all that more of them would win is a
 // longer wait for everybody: who brings more waits, too. Those that wait for Meta,
@@ -57,7 +59,7 @@ func (c *crowd) left() <-chan struct{} {
 	return c.gone
 }
 
-// Ease returns when none of the events' Pages has a crowd of calls waiting that Meta
+// Ease is the backpressure on who delivers: it returns when none of the events' Pages has a crowd of calls waiting that Meta
 // would take, with ctx, or after a second. Who asks before the next events are let
 // in lets them come as fast as they can be dealt with.
 func (e *Engine) Ease(ctx context.Context, events []messenger.Event) {
