@@ -4,19 +4,20 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
-
-	"usher/messenger"
-	"usher/messenger/webhook"
 )
 
 // The yardsticks of a load run.
@@ -82,24 +83,31 @@ func serveBaseline(ctx context.Context, h http.Handler, out io.Writer) error {
 	return nil
 }
 
-// sketch is the least that answers a webhook without losing it.
+// sketch is the least that answers a webhook without losing it, as one would write it
+// with what Go brings along. It has nothing of Usher's, so that Usher cannot make its
+// own yardstick faster.
 type sketch struct {
 	rdb   *redis.Client
 	graph string
 	http  *http.Client
-	jobs  chan messenger.Event
+	jobs  chan message
+}
+
+// message is what the sketch reads of a customer's message.
+type message struct {
+	page, customer, mid, text string
 }
 
 func newSketch(rdb *redis.Client, graph string) *sketch {
 	const senders, room = 64, 1 << 16
 	s := &sketch{
-		rdb: rdb, graph: graph, jobs: make(chan messenger.Event, room),
+		rdb: rdb, graph: graph, jobs: make(chan message, room),
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: senders}},
 	}
 	for range senders {
 		go func() {
-			for e := range s.jobs {
-				s.send(e)
+			for m := range s.jobs {
+				s.send(m)
 			}
 		}()
 	}
@@ -109,42 +117,73 @@ func newSketch(rdb *redis.Client, graph string) *sketch {
 // ServeHTTP verifies, appends, answers; the reply follows.
 func (s *sketch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	if err != nil || !hmac.Equal([]byte(r.Header.Get("X-Hub-Signature-256")), []byte(webhook.Sign([]byte(appSecret), body))) {
+	if err != nil || !signed(body, r.Header.Get("X-Hub-Signature-256")) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	events, err := webhook.Decode(body)
+	messages, err := messagesOf(body)
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	if err := appendTo(r.Context(), s.rdb, events); err != nil {
+	if err := s.store(r.Context(), messages); err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
 	w.WriteHeader(http.StatusOK)
-	for i := range events {
-		s.jobs <- events[i]
+	for _, m := range messages {
+		s.jobs <- m
 	}
 }
 
-// appendTo appends events to a stream, each as an entry of its own, in one round trip.
-func appendTo(ctx context.Context, rdb *redis.Client, events []messenger.Event) error {
-	pipe := rdb.Pipeline()
-	for i := range events {
-		body, err := events[i].Marshal()
-		if err != nil {
-			return err
+func signed(body []byte, signature string) bool {
+	mac := hmac.New(sha256.New, []byte(appSecret))
+	_, _ = mac.Write(body) // a hash takes all
+	return hmac.Equal([]byte(signature), []byte("sha256="+hex.EncodeToString(mac.Sum(nil))))
+}
+
+func messagesOf(body []byte) (messages []message, err error) {
+	var delivery struct {
+		Entry []struct {
+			ID        string `json:"id"`
+			Messaging []struct {
+				Sender struct {
+					ID string `json:"id"`
+				} `json:"sender"`
+				Message struct {
+					MID  string `json:"mid"`
+					Text string `json:"text"`
+				} `json:"message"`
+			} `json:"messaging"`
+		} `json:"entry"`
+	}
+	if err := json.Unmarshal(body, &delivery); err != nil {
+		return nil, err
+	}
+	for _, e := range delivery.Entry {
+		for _, m := range e.Messaging {
+			messages = append(messages, message{e.ID, m.Sender.ID, m.Message.MID, m.Message.Text})
 		}
-		pipe.XAdd(ctx, &redis.XAddArgs{Stream: "sketch", Values: []any{"b", body}})
+	}
+	return messages, nil
+}
+
+// store appends messages to a stream, each as an entry of its own, in one round trip.
+func (s *sketch) store(ctx context.Context, messages []message) error {
+	pipe := s.rdb.Pipeline()
+	for _, m := range messages {
+		pipe.XAdd(ctx, &redis.XAddArgs{Stream: baselineStream, Values: []any{"page", m.page, "customer", m.customer, "mid", m.mid, "text", m.text}})
 	}
 	_, err := pipe.Exec(ctx)
 	return err
 }
 
-func (s *sketch) send(e messenger.Event) {
-	body := fmt.Appendf(nil, `{"recipient":{"id":%q},"messaging_type":"RESPONSE","message":{"text":%q}}`, e.Thread.PSID, loadReply)
-	url := s.graph + "/" + baseVersion + "/" + string(e.Thread.Page) + "/messages"
+// baselineStream is where yardsticks append.
+const baselineStream = "baseline"
+
+func (s *sketch) send(m message) {
+	body := fmt.Appendf(nil, `{"recipient":{"id":%q},"messaging_type":"RESPONSE","message":{"text":%q}}`, m.customer, loadReply)
+	url := s.graph + "/" + baseVersion + "/" + m.page + "/messages"
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body)) // it has no owner to wait for
 	if err != nil {
 		return
@@ -157,6 +196,34 @@ func (s *sketch) send(e messenger.Event) {
 	}
 	_, _ = io.Copy(io.Discard, res.Body) // nobody reads it
 	_ = res.Body.Close()
+}
+
+// startYardsticks starts what Usher is measured beside.
+func (b *bench) startYardsticks(ctx context.Context) error {
+	o, err := redis.ParseURL(b.redis.url)
+	if err != nil {
+		return err
+	}
+	o.PoolSize = b.o.connections
+	rdb := redis.NewClient(o)
+	// What they append is of no use to anybody, and would make Redis slower for all.
+	forget := func(ctx context.Context) error { return rdb.Unlink(ctx, baselineStream).Err() }
+	b.all = append(b.all, &subject{name: baselineRedis, mute: true, forget: forget, end: rdb.Close, instead: func(ctx context.Context, body []byte) bool {
+		pipe := rdb.Pipeline()
+		for event := range slices.Chunk(body, len(body)/b.d.batch) { // as large as one, and as many
+			pipe.XAdd(ctx, &redis.XAddArgs{Stream: baselineStream, Values: []any{"b", event}})
+		}
+		_, err := pipe.Exec(ctx)
+		return err == nil
+	}})
+	for _, name := range []string{baselineEcho, baselineSketch} {
+		c, url, err := startBaseline(ctx, name, b.redis.url, "http://"+b.graph.address())
+		if err != nil {
+			return err
+		}
+		b.all = append(b.all, &subject{name: name, urls: []string{url}, pids: []int{c.cmd.Process.Pid}, mute: name == baselineEcho, forget: forget, end: c.kill})
+	}
+	return nil
 }
 
 // startBaseline runs a yardstick, and returns its process and address.

@@ -104,7 +104,7 @@ func (p *program) soak(ctx context.Context, o soakOptions) (err error) {
 	if err := b.startUsher(ctx); err != nil {
 		return err
 	}
-	if err := b.warmUp(ctx); err != nil {
+	if err := b.warmUp(ctx, b.all[0]); err != nil {
 		return err
 	}
 	watching, enough := context.WithCancel(ctx)
@@ -112,7 +112,7 @@ func (p *program) soak(ctx context.Context, o soakOptions) (err error) {
 	var sampleErr error
 	var watch sync.WaitGroup
 	watch.Go(func() { samples, sampleErr = b.watch(watching, o.every) })
-	row, err := b.measure(ctx, "usher, open loop", 1, float64(o.rate), []int{b.fleet.replica(0).cmd.Process.Pid}, func() { b.d.open(ctx, float64(o.rate), o.length) })
+	row, err := b.measure(ctx, b.all[0], 1, float64(o.rate), func() { b.d.open(ctx, float64(o.rate), o.length) })
 	enough()
 	watch.Wait()
 	if err := errors.Join(err, sampleErr); err != nil {
