@@ -19,6 +19,9 @@ import (
 var built string
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "baseline" { // a yardstick, in a process of its own
+		main()
+	}
 	os.Exit(func() int {
 		if _, err := findRedis(); err != nil {
 			return m.Run()
@@ -144,6 +147,7 @@ func TestArguments(t *testing.T) {
 		"no_such_length":   {args: []string{"chaos", "--only", "redis stalled=long"}, code: 2, says: "--only redis stalled=long: want a duration after the ="},
 		"no_time":          {args: []string{"chaos", "--for", "1ms"}, code: 2, says: "--for 1ms: want 1s or more"},
 		"no_such_batch":    {args: []string{"load", "--batches", "0"}, code: 2, says: "--batches [0]: want 1 to 1000 each"},
+		"no_rounds":        {args: []string{"load", "--rounds", "0"}, code: 2, says: "--rounds 0: want 1 to 99"},
 		"no_yardstick":     {args: []string{"load", "--url", "http://x/webhook", "--baseline"}, code: 2, says: "--baseline true: want no --url"},
 		"nobody_there":     {args: []string{"load", "--url", "http://127.0.0.1:1/webhook"}, code: 1, says: "nobody answers: of "},
 		"baseline_of_what": {args: []string{"baseline", "wc"}, code: 1, says: `want echo or sketch: "wc"`},

@@ -149,8 +149,8 @@ func (p *program) load(ctx context.Context, o loadOptions) (err error) {
 // unboundedRate is a rate of messages that nothing here reaches.
 const unboundedRate = 100_000
 
-// startUsher starts Redis and the replicas with the settings of every day, but that Meta's rate
-// is no bound.
+// startUsher starts Redis and the replicas with the settings of every day, but that
+// Meta's rate is no bound. What is sent goes to them.
 func (b *bench) startUsher(ctx context.Context) error {
 	binary, err := b.p.findUsher()
 	if err != nil {
@@ -195,7 +195,7 @@ log: {format: json}
 		fmt.Fprintf(b.p.stderr, "replica %d serves %d ms after its start\n", n, now().Sub(began).Milliseconds())
 	}
 	b.all = append(b.all, usher)
-	return nil
+	return b.aim(usher)
 }
 
 // close ends everything.

@@ -23,18 +23,11 @@ func TestLoad(t *testing.T) {
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 	file := filepath.Join(t.TempDir(), "load.json")
-	code, out, errs := exec(t, "load", "--usher", built, "--for", "300ms", "--connections", "4", "--batches", "1,20", "--rates", "50", "--json", file)
+	code, out, errs := exec(t, "load", "--usher", built, "--for", "300ms", "--rounds", "1", "--connections", "4", "--batches", "1,20", "--rates", "50", "--json", file)
 	if code != exitOK {
 		t.Fatalf("exits %d:\n%s\n%s", code, out, errs)
 	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []measured
-	if err := json.Unmarshal(b, &rows); err != nil {
-		t.Fatal(err)
-	}
+	rows := rowsOf(t, file)
 	if len(rows) != 3 || rows[0].Batch != 1 || rows[1].Batch != 20 || rows[2].Asked != 50 {
 		t.Fatalf("measured %+v, want batches of 1 and 20 and a rate of 50", rows)
 	}
@@ -49,6 +42,63 @@ func TestLoad(t *testing.T) {
 	left, err := os.ReadDir(os.Getenv("TMPDIR"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// The yardsticks do what they are for, and Usher is compared with each.
+func TestLoadBesideYardsticks(t *testing.T) {
+	if built == "" {
+		t.Skip(errNoRedis)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	file := filepath.Join(t.TempDir(), "load.json")
+	code, out, errs := exec(t, "load", "--usher", built, "--baseline", "--for", "200ms", "--rounds", "2", "--connections", "4", "--batches", "3", "--steps", "0", "--json", file)
+	if code != exitOK {
+		t.Fatalf("exits %d:\n%s\n%s", code, out, errs)
+	}
+	var cases []string
+	for _, m := range rowsOf(t, file) {
+		cases = append(cases, m.Case)
+		yardstick, replies := m.Case != "usher, closed loop", m.Case == baselineSketch || m.Case == "usher, closed loop"
+		if m.Rounds != 2 || m.Acked == 0 || m.Failed+m.Missing+m.Strays > 0 || replies != (m.Replied > 0) ||
+			yardstick != (m.UsherAcked != nil) || (m.Case == baselineSketch) != (m.UsherReplied != nil) || m.LoadCPU <= 0 {
+			t.Errorf("measured %+v, want two rounds, each event acknowledged and answered", m)
+		}
+	}
+	if want := []string{"usher, closed loop", baselineRedis, baselineEcho, baselineSketch}; !slices.Equal(cases, want) {
+		t.Errorf("measured %q, want %q", cases, want)
+	}
+	if !strings.Contains(out, "of what sketch does, and replies ") || !strings.Contains(out, "of what redis does\n") {
+		t.Errorf("the table is\n%s", out)
+	}
+}
+
+func rowsOf(t *testing.T, file string) (rows []measured) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(b, &rows)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// The middle round is told, and what Usher has done in the same rounds.
+func TestMiddleOfRounds(t *testing.T) {
+	t.Parallel()
+	usher := []measured{{Case: "usher", Acked: 60, Replied: 50}, {Case: "usher", Acked: 10, Replied: 10}, {Case: "usher", Acked: 30, Replied: 20}}
+	if got := middle(usher, usher); got.Replied != 20 || got.Rounds != 3 || got.UsherAcked != nil {
+		t.Errorf("of Usher %+v is told, want the one with 20 replies", got)
+	}
+	sketch := []measured{{Case: "sketch", Acked: 60, Replied: 100}, {Case: "sketch", Acked: 40, Replied: 40}, {Case: "sketch", Acked: 40, Replied: 50}}
+	got := middle(sketch, usher)
+	if acked, replied := (share{0.75, 0.25, 1}), (share{0.4, 0.25, 0.5}); got.Replied != 50 || *got.UsherAcked != acked || *got.UsherReplied != replied {
+		t.Errorf("of the sketch %v is told, want the one with 50 replies; Usher acknowledges %v of it and replies %v, want %v and %v", got.Replied, got.UsherAcked, got.UsherReplied, &acked, &replied)
+	}
+	if got := middle([]measured{{Case: "echo", Acked: 5}}, usher[:1]); got.UsherReplied != nil || got.UsherAcked.Middle != 12 {
+		t.Errorf("of what never replies %v is told, want nothing of replies", got.UsherReplied)
 	}
 }
 

@@ -414,6 +414,50 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	}
 }
 
+// Where far more comes than can be replied to, the webhook lets Meta wait a little.
+func TestServeSlowsDeliveriesDown(t *testing.T) {
+	t.Parallel()
+	graph := newRecorder(t)
+	w := newWorld(t, graph.url)
+	w.env["USHER_OUTBOX_SEND_RATE"], w.env["USHER_OUTBOX_PARALLEL"] = "100000", "1"
+	answer := make(chan struct{})
+	release := sync.OnceFunc(func() { close(answer) })
+	defer release()
+	const customers, together = 2100, 700
+	psid := func(n int) messenger.PSID { return messenger.PSID(strconv.Itoa(7000000000001000 + n)) }
+	for n := range customers { // whoever comes first holds up all others
+		graph.fail(psid(n), fault{hold: answer})
+	}
+	r := w.serve(t)
+	write := func(from, to int) {
+		t.Helper()
+		var messages []item
+		for n := from; n < to; n++ {
+			messages = append(messages, says(psid(n), "m_"+strconv.Itoa(n), "hello"))
+		}
+		if status := r.post(t, live(messages...)); status != http.StatusOK {
+			t.Fatalf("%d messages are answered with %d", to-from, status)
+		}
+	}
+	figure := func(name string) string {
+		_, text := get(t, r.private+"/metrics", nil)
+		_, rest, _ := strings.Cut(text, "\n"+name+" ")
+		value, _, _ := strings.Cut(rest, "\n")
+		return value
+	}
+	for n := 0; n < customers; n += together {
+		write(n, n+together)
+	}
+	eventually(t, "all wait for the first call", func() bool { return figure("usher_outbox_effects") == strconv.Itoa(customers) })
+	before := figure("usher_deliveries_slowed_total")
+	write(customers, customers+1)
+	if after := figure("usher_deliveries_slowed_total"); before == "" || after == before {
+		t.Errorf("%q deliveries were slowed down, and %q with one while %d calls wait", before, after, customers)
+	}
+	release()
+	w.settled(t)
+}
+
 var errStillRunning = errors.New("still running when stop_timeout was over")
 
 // wait waits for the program's end, for as long as stop_timeout is by default.

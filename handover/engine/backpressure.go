@@ -59,9 +59,10 @@ func (c *crowd) left() <-chan struct{} {
 	return c.gone
 }
 
-// Ease is the backpressure on who delivers: it returns when none of the events' Pages has a crowd of calls waiting that Meta
-// would take, with ctx, or after a second. Who asks before the next events are let
-// in lets them come as fast as they can be dealt with.
+// Ease is the backpressure on who delivers: it returns when none of the events' Pages
+// has a crowd of calls waiting that Meta would take, with ctx, or after a second. Who
+// asks before the next events are let in lets them come as fast as they can be dealt
+// with.
 func (e *Engine) Ease(ctx context.Context, events []messenger.Event) {
 	var crowds []<-chan struct{}
 	var last messenger.PageID
@@ -78,6 +79,7 @@ func (e *Engine) Ease(ctx context.Context, events []messenger.Event) {
 	if len(crowds) == 0 {
 		return
 	}
+	e.slowed.Add(1)
 	late := time.NewTimer(longestEase)
 	defer late.Stop()
 	for _, left := range crowds {

@@ -61,8 +61,15 @@ func (s *square) eases(when string, want time.Duration, pages ...messenger.PageI
 	for i, page := range pages {
 		events[i].Thread.Page = page
 	}
+	slowed := s.Stats().Slowed
+	if want > 0 {
+		slowed++
+	}
 	begun := time.Now()
 	s.Ease(s.t.Context(), events)
+	if got := s.Stats().Slowed; got != slowed {
+		s.t.Errorf("%s %d are counted, want %d", when, got, slowed)
+	}
 	if got := time.Since(begun); got != want {
 		s.t.Errorf("%s events of %v are held up for %v, want %v", when, pages, got, want)
 	}

@@ -146,7 +146,7 @@ type Engine struct {
 	wakeup       chan struct{}      // members must look again
 	running      sync.WaitGroup
 
-	lost, reloaded atomic.Int64 // see Stats
+	lost, reloaded, slowed atomic.Int64 // see Stats
 }
 
 // page is a Page with the lane of its calls, and what waits to be one of them.

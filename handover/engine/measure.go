@@ -33,13 +33,14 @@ type Stats struct {
 	Partitions int           // owned
 	Lost       int64         // leases that another process has taken
 	Reloaded   int64         // partitions loaded anew, as the store had forgotten commits
+	Slowed     int64         // calls of Ease that had to wait
 	Pending    int64         // effects in the outbox of what is owned
 	Oldest     time.Duration // since the oldest of them was decided; 0 where there is none
 }
 
 // Stats returns how it stands.
 func (e *Engine) Stats() Stats {
-	s := Stats{Lost: e.lost.Load(), Reloaded: e.reloaded.Load()}
+	s := Stats{Lost: e.lost.Load(), Reloaded: e.reloaded.Load(), Slowed: e.slowed.Load()}
 	now := e.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -219,7 +219,7 @@ func TestScrape(t *testing.T) {
 	clock = now
 	p := &parts{
 		status: []engine.PageStatus{{Page: page, State: engine.Suspended, Waiting: 3, Usage: 120}, {Page: second}},
-		stats:  engine.Stats{Partitions: 40, Lost: 2, Reloaded: 1, Pending: 6, Oldest: 1500 * time.Millisecond}, refusedCount: 8,
+		stats:  engine.Stats{Partitions: 40, Lost: 2, Reloaded: 1, Slowed: 4, Pending: 6, Oldest: 1500 * time.Millisecond}, refusedCount: 8,
 	}
 	m.Watch(p, p, 64, func() time.Time { return clock })
 	want(t, m,
@@ -227,7 +227,7 @@ func TestScrape(t *testing.T) {
 		`usher_page_state{page="1000000000000002",state="open"} 1`, `usher_page_waiting_calls{page="1000000000000001"} 3`,
 		`usher_page_usage_ratio{page="1000000000000001"} 1.2`,
 		`usher_partitions 64`, `usher_partitions_owned 40`, `usher_leases_lost_total 2`, `usher_partitions_reloaded_total 1`,
-		`usher_commits_refused_total 8`, `usher_outbox_effects 6`, `usher_outbox_oldest_seconds 1.5`,
+		`usher_commits_refused_total 8`, `usher_deliveries_slowed_total 4`, `usher_outbox_effects 6`, `usher_outbox_oldest_seconds 1.5`,
 		`usher_redis_up 1`, `usher_backlog_entries 5`, `usher_backlog_effects 7`, `usher_backlog_oldest_seconds 90`,
 		`usher_redis_pool_connections 9`, `usher_redis_pool_idle_connections 4`, `usher_redis_pool_hits_total 100`,
 		`usher_redis_pool_misses_total 3`, `usher_redis_pool_timeouts_total 2`, `usher_redis_pool_stale_total 1`,

@@ -68,6 +68,7 @@ var (
 	lost       = desc("leases_lost_total", "Leases that another process took: this one was frozen, or cut off from Redis.")
 	reloaded   = desc("partitions_reloaded_total", "Partitions loaded anew, as Redis had forgotten commits: a failover.")
 	refused    = desc("commits_refused_total", "Commits that Redis refused, as the lease was another's.")
+	slowed     = desc("deliveries_slowed_total", "Deliveries that were answered up to a second later, as replies could not keep up.")
 	pending    = desc("outbox_effects", "Calls in the outbox of the partitions that this process owns.")
 	oldest     = desc("outbox_oldest_seconds", "Age of the oldest of them; 0 where there is none.")
 
@@ -90,7 +91,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe tells what Collect gives.
 func (*watcher) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		pageState, pageWait, pageUsage, partitions, owned, lost, reloaded, refused, pending, oldest,
+		pageState, pageWait, pageUsage, partitions, owned, lost, reloaded, refused, slowed, pending, oldest,
 		redisUp, entries, effects, entryAge, connections, idle, hits, misses, timeouts, stale,
 	} {
 		out <- d
@@ -119,6 +120,7 @@ func (w *watcher) Collect(out chan<- prometheus.Metric) {
 	count(lost, e.Lost)
 	count(reloaded, e.Reloaded)
 	count(refused, w.store.Refused())
+	count(slowed, e.Slowed)
 	gauge(pending, float64(e.Pending))
 	gauge(oldest, e.Oldest.Seconds())
 
