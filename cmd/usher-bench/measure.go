@@ -101,7 +101,7 @@ func (b *bench) closedLoops(ctx context.Context) error {
 		}
 	}
 	for _, batch := range b.o.batches {
-		measured := make([][]measured, len(b.all))
+		rounds := make([][]measured, len(b.all)) // by subject
 		for range b.o.rounds {
 			for i, s := range b.all {
 				profiled := b.profile(ctx, s, batch)
@@ -112,11 +112,11 @@ func (b *bench) closedLoops(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				measured[i] = append(measured[i], row)
+				rounds[i] = append(rounds[i], row)
 			}
 		}
 		for i := range b.all {
-			b.rows = append(b.rows, middle(measured[i], measured[0]))
+			b.rows = append(b.rows, middle(rounds[i], rounds[0]))
 		}
 	}
 	return nil
