@@ -338,17 +338,8 @@ func TestExcused(t *testing.T) {
 			t.Told = append(t.Told, wants(told(39, "message:q3", check.Customer), check.Answer, "a3."))
 			t.History = append(t.History, engine.Line{At: at(39), What: "message", ID: "message:q3", Notes: []string{"silent"}})
 		}, func(f check.Figures) int { return f.UnclearWants }},
-		"taken_twice_with_an_agent_in_between": {func(_ *check.Evidence, t *check.Thread) {
-			t.Told = append(t.Told, told(38, "message:bot", check.Customer), told(38, "echo:again", check.Agent), wants(told(39, "message:q3", check.Customer), check.Answer, "a3."))
-			t.Told[len(t.Told)-2].Acked = at(38.5)
-			t.History[6] = engine.Line{At: at(38.2), What: "message", ID: "message:bot", Effects: []string{"take"}}
-			t.History[7].ID, t.History[7].Cause = "call:"+effect("message:bot")+":0", handover.CauseKeyword
-			t.History = append(t.History,
-				engine.Line{At: at(38.6), What: "echo", ID: "echo:again", Moved: true, From: handover.Bot, To: handover.Human, Cause: handover.CauseAgentSpoke},
-				engine.Line{At: at(39), What: "message", ID: "message:q3", Notes: []string{"people have the thread"}})
-			t.State.Phase, t.State.Deadline = handover.Human, at(70)
-			t.Timer = at(70)
-		}, func(f check.Figures) int { return f.UnclearWants - 1 }}, // the word for the bot is another
+		"taken_twice_with_an_agent_in_between":                      {takenTwice(38.5), func(f check.Figures) int { return f.UnclearWants - 1 }}, // the word for the bot is another
+		"taken_twice_with_an_agent_of_whom_it_was_told_in_the_call": {takenTwice(38.25), func(f check.Figures) int { return f.UnclearWants - 1 }},
 		"history_cut": {func(_ *check.Evidence, t *check.Thread) {
 			t.History, t.Cut = t.History[3:], true
 		}, func(f check.Figures) int { return f.CutHistories }},
@@ -372,6 +363,22 @@ func TestExcused(t *testing.T) {
 				t.Errorf("the figures are %+v, want this counted once", v.Figures)
 			}
 		})
+	}
+}
+
+// takenTwice lets the thread be taken back once more, by a call whose end is recorded
+// at 38.3, after an agent of whom Usher was told at some time.
+func takenTwice(acked float64) func(*check.Evidence, *check.Thread) {
+	return func(_ *check.Evidence, t *check.Thread) {
+		t.Told = append(t.Told, told(38, "message:bot", check.Customer), told(38, "echo:again", check.Agent), wants(told(39, "message:q3", check.Customer), check.Answer, "a3."))
+		t.Told[len(t.Told)-2].Acked = at(acked)
+		t.History[6] = engine.Line{At: at(38.2), What: "message", ID: "message:bot", Effects: []string{"take"}}
+		t.History[7].ID, t.History[7].Cause = "call:"+effect("message:bot")+":0", handover.CauseKeyword
+		t.History = append(t.History,
+			engine.Line{At: at(38.6), What: "echo", ID: "echo:again", Moved: true, From: handover.Bot, To: handover.Human, Cause: handover.CauseAgentSpoke},
+			engine.Line{At: at(39), What: "message", ID: "message:q3", Notes: []string{"people have the thread"}})
+		t.State.Phase, t.State.Deadline = handover.Human, at(70)
+		t.Timer = at(70)
 	}
 }
 

@@ -88,17 +88,21 @@ func read(t *Thread) *story {
 }
 
 // tookUnaware returns when an agent acted of whom Usher was told only after it had
-// taken the thread back, at its limit or, once more, after a crash within the call:
-// from then on who has it is a matter of which came first. It is zero where that was
-// not so.
+// begun to take the thread back, at its limit or, once more, after a crash within the
+// call: from then on who has it is a matter of which came first. It is zero where that
+// was not so.
 func (s *story) tookUnaware(call time.Duration) (from time.Time) {
 	for _, l := range s.History {
-		limit := l.What == "timer" && slices.Contains(l.Effects, "take")
-		if took := l.Call == "take" && l.Outcome == "ok"; !limit && !took {
+		begun := l.At
+		switch {
+		case l.What == "timer" && slices.Contains(l.Effects, "take"):
+		case l.Call == "take" && l.Outcome == "ok":
+			begun = begun.Add(-call) // at the earliest: the line tells of its end
+		default:
 			continue
 		}
 		for _, t := range s.Told {
-			unaware := (t.By == Agent || t.By == Meta) && t.At.Before(l.At.Add(call)) && t.Acked.After(l.At)
+			unaware := (t.By == Agent || t.By == Meta) && t.At.Before(l.At.Add(call)) && t.Acked.After(begun)
 			if unaware && (from.IsZero() || t.At.Before(from)) {
 				from = t.At
 			}
