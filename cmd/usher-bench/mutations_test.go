@@ -62,7 +62,7 @@ var mutations = []mutation{
 	{
 		"dedupe", "G2", "the marks of what was decided are remembered with it, and looked for", "decides what comes again once more",
 		"was decided more than once", doubles,
-		[]change{{"handover/redisstore/read.go", "e.Known || scores[0] != nil || came[mark]", `!mutant.Is("dedupe") && (e.Known || scores[0] != nil || came[mark])`}},
+		[]change{{"handover/redisstore/read.lua", "new = new and not came[marks[i]]", "new = true"}},
 	},
 	{
 		"order", "G3", "what is read is decided in its order", "decides what is read in reverse",

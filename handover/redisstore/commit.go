@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -147,8 +146,8 @@ func (s *Store) arguments(c *handover.Commit) []any {
 func marksOf(c *handover.Commit) []string {
 	marks := make([]string, 0, len(c.Consumed)+len(c.Sent))
 	for i := range c.Consumed {
-		if !c.Consumed[i].Known {
-			marks = slices.AppendSeq(marks, eachMark(c.Consumed[i].Marks))
+		for rest := c.Consumed[i].Marks; len(rest) >= markSize && !c.Consumed[i].Known; rest = rest[markSize:] {
+			marks = append(marks, rest[:markSize])
 		}
 	}
 	for _, id := range c.Sent {

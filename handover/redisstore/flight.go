@@ -126,46 +126,16 @@ func (e *errand) result(ctx context.Context) error {
 // script runs one of our scripts, beside what others run. Args are the command, see
 // evalSha; they must stay as they are, also after ctx has ended.
 func (s *Store) script(ctx context.Context, script *redis.Script, part *partition, args []any) *redis.Cmd {
-	return s.commands(ctx, part, command{script, args})[0]
-}
-
-// command is one to run.
-type command struct {
-	script *redis.Script // that it runs, where it runs one
-	args   []any
-}
-
-// commands runs commands on a partition one after the other, in one round trip, beside
-// what others run; something else may happen in between.
-func (s *Store) commands(ctx context.Context, part *partition, all ...command) []*redis.Cmd {
-	errands := make([]*errand, len(all))
-	for i, c := range all {
-		errands[i] = newErrand(redis.NewCmd(ctx, c.args...))
-	}
 	lane, err := s.loops.to(ctx, part.meta)
 	if err == nil {
-		lane.start(errands...) //nolint:contextcheck // a flight is nobody's alone
-	}
-	cmds := make([]*redis.Cmd, len(all))
-	for i, c := range all {
-		cmds[i] = s.landed(ctx, c, errands[i], err)
-	}
-	return cmds
-}
-
-// landed returns a command once it has ended, or ctx has. Err says why it was not
-// started.
-func (s *Store) landed(ctx context.Context, c command, e *errand, err error) *redis.Cmd {
-	if err == nil {
+		e := newErrand(redis.NewCmd(ctx, args...))
+		lane.start(e) //nolint:contextcheck // a flight is nobody's alone
 		if err = e.result(ctx); err == nil {
 			return e.cmd
 		}
 	}
-	if forgotten(err) || passing(err) { // the client knows about both
-		if c.script != nil {
-			return rerun(ctx, s.rdb, c.script, c.args)
-		}
-		return s.rdb.Do(ctx, c.args...)
+	if forgotten(err) || passing(err) {
+		return rerun(ctx, s.rdb, script, args) // which knows about both
 	}
 	cmd := redis.NewCmd(ctx)
 	cmd.SetErr(err)

@@ -6,7 +6,6 @@ import (
 	_ "embed" // ingest.lua
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -104,14 +103,6 @@ const markSize = 16
 func appendMark(marks []byte, id string) []byte {
 	sum := sha256.Sum256([]byte(id))
 	return append(marks, sum[:markSize]...)
-}
-
-// eachMark goes through the marks of an entry.
-func eachMark(marks string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for ; len(marks) >= markSize && yield(marks[:markSize]); marks = marks[markSize:] {
-		}
-	}
 }
 
 // ingest makes deposits until all are stored, or one cannot be.

@@ -5,7 +5,7 @@
 -- ARGV[2]  number of the partition
 -- ARGV[3…] for each entry: kind, body, marks
 --
--- Whether an entry came before is not asked here: its owner asks, see read.go.
+-- Whether an entry came before is not asked here: its owner knows, see read.lua.
 -- So something is written for a duplicate as well: WAIT counts from the last write
 -- of its connection, and a first attempt may have been stored but not replicated.
 -- Under maxmemory the first write is refused, before anything happened.

@@ -19,14 +19,16 @@ var readScript = redis.NewScript(readSource)
 
 // Read returns up to limit entries of partition p, oldest first, and which of them
 // came before; up to limit threads whose timer is due, the next timer, the clock of
-// Redis, and whose the partition is at which step. A limit of 0 asks for no entries and
-// no due timers. An entry's At is the time in its id.
-//
-// It takes one round trip, and another one where there are entries. They need not be
-// one: whoever is told what is no longer so can commit nothing that follows from it.
-// Entries are read by a command, as a script's tables would cost more than they do.
+// Redis, and whose the partition is at which step, in one round trip. A limit of 0
+// asks for no entries and no due timers. An entry's At is the time in its id.
 func (s *Store) Read(ctx context.Context, p, limit int) (handover.Batch, error) {
-	batch, err := s.read(ctx, &s.partitions[p], max(limit, 0))
+	part := &s.partitions[p]
+	args := append(evalSha(readScript, []any{part.in, part.timers, part.meta, part.seen}, 1), max(limit, 0))
+	reply, err := s.script(ctx, readScript, part, args).Slice()
+	if err != nil {
+		return handover.Batch{}, fmt.Errorf("read partition %d: %w", p, err)
+	}
+	batch, err := unpackBatch(reply)
 	if err != nil {
 		return handover.Batch{}, fmt.Errorf("read partition %d: %w", p, err)
 	}
@@ -36,75 +38,19 @@ func (s *Store) Read(ctx context.Context, p, limit int) (handover.Batch, error) 
 	return batch, err
 }
 
-func (s *Store) read(ctx context.Context, part *partition, limit int) (batch handover.Batch, err error) {
-	// The clock comes first: what was accepted until then is among the entries.
-	commands := []command{{readScript, append(evalSha(readScript, []any{part.timers, part.meta}, 1), limit)}}
-	if limit > 0 {
-		commands = append(commands, command{args: []any{"xrange", part.in, "-", "+", "count", limit}})
-	}
-	replies := s.commands(ctx, part, commands...)
-	state, err := replies[0].Slice()
-	if err == nil {
-		batch, err = unpackBatch(state)
-	}
-	if err != nil || limit == 0 {
-		return batch, err
-	}
-	entries, err := replies[1].Slice()
-	if err == nil {
-		batch.Entries, err = unpackEntries(entries)
-	}
-	if err == nil {
-		err = s.recognise(ctx, part, batch.Entries)
-	}
-	return batch, err
-}
-
-// recognise finds the entries of which a mark is remembered, or is that of a new entry
-// before it.
-func (s *Store) recognise(ctx context.Context, part *partition, entries []handover.Entry) error {
-	args := make([]any, 2, 2+2*len(entries))
-	args[0], args[1] = "zmscore", part.seen
-	for i := range entries {
-		for mark := range eachMark(entries[i].Marks) {
-			args = append(args, mark)
-		}
-	}
-	if len(args) == 2 {
-		return nil
-	}
-	scores, err := s.commands(ctx, part, command{args: args})[0].Slice()
-	if err != nil {
-		return err
-	}
-	if len(scores) != len(args)-2 {
-		return fmt.Errorf("%w: %d scores of %d marks", errReply, len(scores), len(args)-2)
-	}
-	came := make(map[string]bool, len(scores))
-	for i := range entries {
-		e := &entries[i]
-		for mark := range eachMark(e.Marks) {
-			e.Known = e.Known || scores[0] != nil || came[mark]
-			scores = scores[1:]
-		}
-		for mark := range eachMark(e.Marks) {
-			came[mark] = came[mark] || !e.Known
-		}
-	}
-	return nil
-}
-
 // unpackBatch reads what read.lua returns.
 func unpackBatch(reply []any) (batch handover.Batch, err error) {
-	if len(reply) != 5 {
+	if len(reply) != 7 {
 		return batch, fmt.Errorf("%w: %v", errReply, reply)
 	}
 	now, isText := reply[0].(string)
-	due, haveDue := reply[1].([]any)
-	next, haveNext := reply[2].([]any)
-	token, haveToken := reply[3].(string)
-	seq, haveSeq := reply[4].(string)
-	if !isText || !haveDue || !haveNext || !haveToken || !haveSeq {
+	entries, haveEntries := reply[1].([]any)
+	known, haveKnown := reply[2].([]any)
+	due, haveDue := reply[3].([]any)
+	next, haveNext := reply[4].([]any)
+	token, haveToken := reply[5].(string)
+	seq, haveSeq := reply[6].(string)
+	if !isText || !haveEntries || !haveKnown || !haveDue || !haveNext || !haveToken || !haveSeq {
 		return batch, fmt.Errorf("%w: %v", errReply, reply)
 	}
 	if batch.Now, err = unixMilli(now); err != nil {
@@ -113,6 +59,9 @@ func unpackBatch(reply []any) (batch handover.Batch, err error) {
 	batch.Token = token
 	if batch.Seq, err = strconv.ParseInt(seq, 10, 64); err != nil {
 		return batch, fmt.Errorf("%w: seq %q", errReply, seq)
+	}
+	if batch.Entries, err = unpackEntries(entries, known); err != nil {
+		return batch, err
 	}
 	batch.Due = make([]string, len(due))
 	for i, thread := range due {
@@ -127,13 +76,20 @@ func unpackBatch(reply []any) (batch handover.Batch, err error) {
 	return batch, err
 }
 
-// unpackEntries reads what XRANGE returns.
-func unpackEntries(replies []any) (entries []handover.Entry, err error) {
+// unpackEntries reads entries, and the positions of those that are known.
+func unpackEntries(replies, known []any) (entries []handover.Entry, err error) {
 	entries = make([]handover.Entry, len(replies))
 	for i, e := range replies {
 		if entries[i], err = unpackEntry(e); err != nil {
 			return nil, err
 		}
+	}
+	for _, position := range known {
+		at, _ := position.(int64)
+		if at < 1 || at > int64(len(entries)) {
+			return nil, fmt.Errorf("%w: entry %v", errReply, position)
+		}
+		entries[at-1].Known = true
 	}
 	return entries, nil
 }

@@ -1,17 +1,54 @@
--- read.lua: what an owner wants to know beside the entries.
+-- read.lua: what an owner wants to know, in one round trip.
 --
--- KEYS[1]  tm  ZSET
--- KEYS[2]  meta  HASH
--- ARGV[1]  how many timers, at most; may be 0
+-- KEYS[1]  in  STREAM
+-- KEYS[2]  tm  ZSET
+-- KEYS[3]  meta  HASH
+-- KEYS[4]  dd  ZSET
+-- ARGV[1]  how many entries, and how many timers, at most; may be 0
 --
--- Returns now in ms, the threads whose timer is due, and the thread and ms of the
--- earliest timer that is not, if there is one, the token of the owner ('' for nobody's)
--- and the seq.
-local timers, meta = unpack(KEYS)
+-- Returns now in ms, the entries, which of them came before, by position, the threads
+-- whose timer is due, and the thread and ms of the earliest timer that is not, if
+-- there is one, the token of the owner ('' for nobody's) and the seq.
+local stream, timers, meta, seen = unpack(KEYS)
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
-local due = {}
+-- known returns the positions of the entries, from 1, of which a mark was remembered,
+-- or is that of a new entry before it.
+local function known(entries)
+  local marks, ends = {}, {}
+  for n, entry in ipairs(entries) do
+    local of = entry[2][6] or ''
+    for at = 1, #of, 16 do
+      marks[#marks + 1] = of:sub(at, at + 15)
+    end
+    ends[n] = #marks
+  end
+  local came = {}
+  for i = 1, #marks, 1000 do -- unpack has a limit
+    local scores = redis.call('ZMSCORE', seen, unpack(marks, i, math.min(i + 999, #marks)))
+    for j, score in ipairs(scores) do
+      came[marks[i + j - 1]] = score
+    end
+  end
+  local positions, first = {}, 1
+  for n, last in ipairs(ends) do
+    local new = true
+    for i = first, last do
+      new = new and not came[marks[i]]
+    end
+    for i = first, last do
+      came[marks[i]] = came[marks[i]] or new
+    end
+    if not new then
+      positions[#positions + 1] = n
+    end
+    first = last + 1
+  end
+  return positions
+end
+
+local entries, due = {}, {}
 local next = redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')
 if #next > 0 and tonumber(next[2]) <= tonumber(now) then
   if ARGV[1] ~= '0' then
@@ -19,5 +56,8 @@ if #next > 0 and tonumber(next[2]) <= tonumber(now) then
   end
   next = redis.call('ZRANGEBYSCORE', timers, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 end
+if ARGV[1] ~= '0' then
+  entries = redis.call('XRANGE', stream, '-', '+', 'COUNT', ARGV[1])
+end
 local is = redis.call('HMGET', meta, 'token', 'seq')
-return { now, due, next, is[1] or '', is[2] or '0' }
+return { now, entries, known(entries), due, next, is[1] or '', is[2] or '0' }
