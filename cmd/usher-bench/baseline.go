@@ -168,14 +168,15 @@ func messagesOf(body []byte) (messages []message, err error) {
 	return messages, nil
 }
 
-// store appends messages to a stream, each as an entry of its own, in one round trip.
+// store appends messages to a stream, one after the other.
 func (s *sketch) store(ctx context.Context, messages []message) error {
-	pipe := s.rdb.Pipeline()
 	for _, m := range messages {
-		pipe.XAdd(ctx, &redis.XAddArgs{Stream: baselineStream, Values: []any{"page", m.page, "customer", m.customer, "mid", m.mid, "text", m.text}})
+		entry := redis.XAddArgs{Stream: baselineStream, Values: []any{"page", m.page, "customer", m.customer, "mid", m.mid, "text", m.text}}
+		if err := s.rdb.XAdd(ctx, &entry).Err(); err != nil {
+			return err
+		}
 	}
-	_, err := pipe.Exec(ctx)
-	return err
+	return nil
 }
 
 // baselineStream is where yardsticks append.
