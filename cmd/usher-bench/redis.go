@@ -140,15 +140,7 @@ func (r *redisRig) startCluster(ctx context.Context) error {
 	}
 	r.url = "redis-cluster://" + strings.Join(addresses, ",")
 	r.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: addresses, PoolSize: 8})
-	return await(ctx, "the cluster is whole", func() bool {
-		for _, n := range r.nodes {
-			info, err := n.direct.ClusterInfo(ctx).Result()
-			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3") {
-				return false
-			}
-		}
-		return true
-	})
+	return r.whole(ctx)
 }
 
 // node starts a server of data; more are further lines of its configuration.

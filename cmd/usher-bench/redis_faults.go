@@ -19,7 +19,7 @@ func (r *redisRig) restart(ctx context.Context, n *redisNode, sig syscall.Signal
 		return err
 	}
 	pause(ctx, after)
-	return r.launch(ctx, n)
+	return errors.Join(r.launch(ctx, n), r.whole(ctx))
 }
 
 // fillDisk fills a server's disk for a while. One that syncs each write ends then, and
@@ -36,9 +36,9 @@ func (r *redisRig) fillDisk(ctx context.Context, n *redisNode, d time.Duration) 
 		return !n.running() || err == nil && strings.Contains(info, "aof_last_write_status:ok")
 	})
 	if !n.running() {
-		return r.launch(ctx, n)
+		room = r.launch(ctx, n)
 	}
-	return errors.Join(err, room)
+	return errors.Join(err, room, r.whole(ctx))
 }
 
 // all does something to every node of data.
@@ -107,14 +107,27 @@ func (r *redisRig) failover(ctx context.Context) error {
 	return errors.Join(err, r.whole(ctx))
 }
 
-// whole waits until the primary has both replicas: two losses at a time are more
-// than Usher promises to survive. Without sentinels there is nothing to wait for.
+// whole waits until all that a fault took away is back. The primary of sentinels has
+// both replicas then: two losses at a time are more than Usher promises to survive. A
+// cluster serves again: all of it refuses what it is asked while a node is taken to
+// have failed, and one that was away for longer than cluster-node-timeout is for twice
+// as long after it has come back.
+//
+// https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#failure-detection
 func (r *redisRig) whole(ctx context.Context) error {
-	if r.mode != redisSentinel {
-		return nil
+	switch r.mode {
+	case redisSentinel:
+		return await(ctx, "two replicas follow", func() bool {
+			info, err := r.primary(ctx).direct.Info(ctx, "replication").Result()
+			return err == nil && strings.Contains(info, "role:master") && strings.Count(info, "state=online") == 2
+		})
+	case redisCluster:
+		return await(ctx, "the cluster is whole", func() bool {
+			return !slices.ContainsFunc(r.nodes, func(n *redisNode) bool {
+				info, err := n.direct.ClusterInfo(ctx).Result()
+				return err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3")
+			})
+		})
 	}
-	return await(ctx, "two replicas follow", func() bool {
-		info, err := r.primary(ctx).direct.Info(ctx, "replication").Result()
-		return err == nil && strings.Contains(info, "role:master") && strings.Count(info, "state=online") == 2
-	})
+	return nil
 }
