@@ -74,7 +74,7 @@ answers 200 and sends, without state, order or deduplication, and has nothing of
 	f.IntVar(&o.sendRate, "send-rate", o.sendRate, "messages that each of them may send a second, 1 to 100000; Meta wants 300 at most for a Page")
 	f.IntVar(&o.rounds, "rounds", o.rounds, "how often each closed loop is measured, 1 to 99")
 	f.BoolVar(&o.baseline, "baseline", false, "also measure the yardsticks")
-	f.StringVar(&o.profiles, "profiles", "", "also write a CPU profile of Usher for each closed loop to this folder")
+	f.StringVar(&o.profiles, "profiles", "", "also write a CPU profile of Usher for each closed loop to this folder, of its last round")
 	f.StringVar(&o.url, "url", "", "webhook of a running Usher")
 	f.StringVar(&o.secret, "secret", o.secret, "its app secret")
 	f.StringVar(&o.page, "page", o.page, "its Page")

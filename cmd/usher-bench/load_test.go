@@ -97,6 +97,13 @@ func TestMiddleOfRounds(t *testing.T) {
 	if acked, replied := (share{0.75, 0.25, 1}), (share{0.4, 0.25, 0.5}); got.Replied != 50 || *got.UsherAcked != acked || *got.UsherReplied != replied {
 		t.Errorf("of the sketch %v is told, want the one with 50 replies; Usher acknowledges %v of it and replies %v, want %v and %v", got.Replied, got.UsherAcked, got.UsherReplied, &acked, &replied)
 	}
+	if got := middle(sketch[:2], usher[:2]); got.Replied != 40 || got.UsherReplied.Middle != 0.375 {
+		t.Errorf("of two rounds %v and %v are told, want the lower one and the mean", got.Replied, got.UsherReplied)
+	}
+	lossy := []measured{{Case: "usher", Replied: 1, Failed: 1, Missing: 2, Strays: 3}, {Case: "usher", Replied: 2}, {Case: "usher", Replied: 3, Failed: 10, Missing: 20, Strays: 30}}
+	if got := middle(lossy, lossy); got.Replied != 2 || got.Failed != 11 || got.Missing != 22 || got.Strays != 33 {
+		t.Errorf("of what went wrong in other rounds %+v is told, want all of it", got)
+	}
 	if got := middle([]measured{{Case: "echo", Acked: 5}}, usher[:1]); got.UsherReplied != nil || got.UsherAcked.Middle != 12 {
 		t.Errorf("of what never replies %v is told, want nothing of replies", got.UsherReplied)
 	}

@@ -19,16 +19,17 @@ import (
 // measured is one row of the table.
 type measured struct {
 	Case    string  `json:"case"`
-	Rounds  int     `json:"rounds"` // of which it is the middle one
+	Rounds  int     `json:"rounds"` // of which it is the middle one, the lower of two
 	Batch   int     `json:"batch"`
 	Asked   float64 `json:"asked_per_second,omitempty"` // of an open loop
 	Acked   float64 `json:"acked_per_second"`
 	Replied float64 `json:"replied_per_second"` // up to the last reply
 	Ack     latency `json:"ack_ms"`
 	Reply   latency `json:"reply_ms"`
-	Failed  int     `json:"failed"`  // not answered with 200
-	Missing int     `json:"missing"` // acknowledged, and no reply came
-	Strays  int     `json:"strays"`  // replies that nobody waited for
+	// In all rounds.
+	Failed  int `json:"failed"`  // not answered with 200
+	Missing int `json:"missing"` // acknowledged, and no reply came
+	Strays  int `json:"strays"`  // replies that nobody waited for
 	// What an event costs, and what there is at the end.
 	LoadCPU   float64 `json:"load_cpu_us_per_event"` // of the generator and its Graph API
 	ServerCPU float64 `json:"server_cpu_us_per_event"`
@@ -63,7 +64,8 @@ type share struct {
 
 func shareOf(all []float64) *share {
 	slices.Sort(all)
-	return &share{Middle: all[len(all)/2], Least: all[0], Most: all[len(all)-1]}
+	n := len(all)
+	return &share{Middle: (all[(n-1)/2] + all[n/2]) / 2, Least: all[0], Most: all[n-1]}
 }
 
 func (s *share) String() string {
@@ -128,8 +130,11 @@ func middle(rounds, usher []measured) measured {
 	sorted := slices.SortedFunc(slices.Values(rounds), func(a, b measured) int {
 		return cmp.Or(cmp.Compare(a.Replied, b.Replied), cmp.Compare(a.Acked, b.Acked))
 	})
-	row := sorted[len(sorted)/2]
-	row.Rounds = len(rounds)
+	row := sorted[(len(sorted)-1)/2]
+	row.Rounds, row.Failed, row.Missing, row.Strays = len(rounds), 0, 0, 0
+	for _, r := range rounds { // what went wrong in any of them is told
+		row.Failed, row.Missing, row.Strays = row.Failed+r.Failed, row.Missing+r.Missing, row.Strays+r.Strays
+	}
 	if row.Case == usher[0].Case {
 		return row
 	}
@@ -212,8 +217,11 @@ func (b *bench) warmUp(ctx context.Context, s *subject) error {
 	b.d.batch = 1
 	b.d.reset()
 	b.d.closed(ctx, min(b.o.connections, 8), 500*time.Millisecond)
-	if s.mute {
-		return context.Cause(ctx)
+	if err := context.Cause(ctx); s.mute || err != nil {
+		if err == nil && b.d.acked == 0 {
+			err = fmt.Errorf("%w: none of %d events was taken by %s", errSilent, b.d.failed, s.name)
+		}
+		return err
 	}
 	missing, err := b.d.answered(ctx)
 	if err == nil && (b.d.acked == 0 || missing == b.d.acked) {
