@@ -11,10 +11,10 @@ import (
 
 // effect is something that a line of history decided.
 type effect struct {
-	line  int    // of History
-	what  string // as history describes it: "answer", "take"
-	ended bool   // a later line tells how its call ended, for good
-	sends []Call // that Meta carried out
+	line  int       // of History
+	what  string    // as history describes it: "answer", "take"
+	ended time.Time // when a later line tells how its call ended, for good; zero where none does
+	sends []Call    // that Meta carried out
 }
 
 // says tells whether the effect is a message.
@@ -59,10 +59,10 @@ func read(t *Thread) *story {
 		switch {
 		case l.What == "call":
 			if id, ok := strings.CutPrefix(l.ID, "call:"); ok && final(l) {
-				s.end(id[:max(strings.LastIndexByte(id, ':'), 0)])
+				s.end(id[:max(strings.LastIndexByte(id, ':'), 0)], l.At)
 			}
 		case l.What == "overtaken":
-			s.end(l.ID)
+			s.end(l.ID, l.At)
 		case l.ID != "" && l.What != "timer":
 			s.lines[l.ID] = append(s.lines[l.ID], i)
 		}
@@ -88,21 +88,21 @@ func read(t *Thread) *story {
 }
 
 // tookUnaware returns when an agent acted of whom Usher was told only after it had
-// begun to take the thread back, at its limit or, once more, after a crash within the
-// call: from then on who has it is a matter of which came first. It is zero where that
-// was not so.
+// decided to take the thread back: the call may have come before or after, or both
+// where it was made again after a crash. From then on who has it is a matter of which
+// came first. It is zero where that was not so.
 func (s *story) tookUnaware(call time.Duration) (from time.Time) {
-	for _, l := range s.History {
-		begun := l.At
-		switch {
-		case l.What == "timer" && slices.Contains(l.Effects, "take"):
-		case l.Call == "take" && l.Outcome == "ok":
-			begun = begun.Add(-call) // at the earliest: the line tells of its end
-		default:
+	for _, f := range s.effects {
+		if f.what != "take" {
 			continue
 		}
+		decided := s.History[f.line].At
+		last := decided
+		if f.ended.After(last) {
+			last = f.ended
+		}
 		for _, t := range s.Told {
-			unaware := (t.By == Agent || t.By == Meta) && t.At.Before(l.At.Add(call)) && t.Acked.After(begun)
+			unaware := (t.By == Agent || t.By == Meta) && t.At.Before(last.Add(call)) && t.Acked.After(decided)
 			if unaware && (from.IsZero() || t.At.Before(from)) {
 				from = t.At
 			}
@@ -128,9 +128,9 @@ func final(l engine.Line) bool {
 	return l.Outcome != "must wait" && l.Outcome != "unknown, its echo decides" && l.Outcome != "failed, again later"
 }
 
-func (s *story) end(id string) {
+func (s *story) end(id string, at time.Time) {
 	if f := s.effects[id]; f != nil {
-		f.ended = true
+		f.ended = at
 	}
 }
 
@@ -257,7 +257,7 @@ func (j *judge) sent(s *story) {
 	unsent := map[string]int{}
 	for _, id := range s.order {
 		f := s.effects[id]
-		settled := len(f.sends) > 0 || f.ended || slices.Contains(s.Pending, id)
+		settled := len(f.sends) > 0 || !f.ended.IsZero() || slices.Contains(s.Pending, id)
 		if !settled && unsent[f.what] < s.dropped[f.what] {
 			unsent[f.what]++
 			settled = true
