@@ -54,7 +54,7 @@ a reply to each, with neither state, order, deduplication nor recovery.`,
 					return err
 				}
 				o.PoolSize = 64
-				h = newSketch(redis.NewClient(o), graphURL)
+				h = newSketch(cmd.Context(), redis.NewClient(o), graphURL)
 			default:
 				return fmt.Errorf("%w: %q", errYardstick, args[0])
 			}
@@ -83,14 +83,16 @@ func serveBaseline(ctx context.Context, h http.Handler, out io.Writer) error {
 	return nil
 }
 
-// sketch is the least that answers a webhook without losing it, as one would write it
-// with what Go brings along. It has nothing of Usher's, so that Usher cannot make its
-// own yardstick faster.
+// sketch is the least that answers webhooks and loses none of them, as one would write
+// it with what Go brings along: what it acknowledges stands in a stream, what it reads
+// from there it answers, customer by customer in order, and in its next life all of it
+// once more. It has nothing of Usher's, so that Usher cannot make its own yardstick
+// faster.
 type sketch struct {
-	rdb   *redis.Client
-	graph string
-	http  *http.Client
-	jobs  chan message
+	rdb    *redis.Client
+	graph  string
+	http   *http.Client
+	queues map[string]chan message // by customer; only read uses it
 }
 
 // message is what the sketch reads of a customer's message.
@@ -98,23 +100,49 @@ type message struct {
 	page, customer, mid, text string
 }
 
-func newSketch(rdb *redis.Client, graph string) *sketch {
-	const senders, room = 64, 1 << 16
+// newSketch returns a sketch that answers until ctx ends.
+func newSketch(ctx context.Context, rdb *redis.Client, graph string) *sketch {
 	s := &sketch{
-		rdb: rdb, graph: graph, jobs: make(chan message, room),
-		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: senders}},
+		rdb: rdb, graph: graph, queues: map[string]chan message{},
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}},
 	}
-	for range senders {
+	go s.read(ctx)
+	return s
+}
+
+// read queues what stands in the stream.
+func (s *sketch) read(ctx context.Context) {
+	for last := "0"; ctx.Err() == nil; {
+		streams, err := s.rdb.XRead(ctx, &redis.XReadArgs{Streams: []string{sketchStream}, ID: last, Count: 128}).Result()
+		if err != nil {
+			_ = pauseExactly(ctx, 100*time.Millisecond) // Redis is away
+			continue
+		}
+		for _, entry := range streams[0].Messages {
+			last = entry.ID
+			of := func(field string) string { text, _ := entry.Values[field].(string); return text }
+			m := message{page: of("page"), customer: of("customer"), mid: of("mid"), text: of("text")}
+			s.queue(m) <- m
+		}
+	}
+}
+
+// queue returns where a customer's messages wait for their turn.
+func (s *sketch) queue(m message) chan message {
+	q := s.queues[m.customer]
+	if q == nil {
+		q = make(chan message, 64)
+		s.queues[m.customer] = q
 		go func() {
-			for m := range s.jobs {
+			for m := range q {
 				s.send(m)
 			}
 		}()
 	}
-	return s
+	return q
 }
 
-// ServeHTTP verifies, appends, answers; the reply follows.
+// ServeHTTP verifies, appends and answers.
 func (s *sketch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil || !signed(body, r.Header.Get("X-Hub-Signature-256")) {
@@ -131,9 +159,6 @@ func (s *sketch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusOK)
-	for _, m := range messages {
-		s.jobs <- m
-	}
 }
 
 func signed(body []byte, signature string) bool {
@@ -171,7 +196,7 @@ func messagesOf(body []byte) (messages []message, err error) {
 // store appends messages to a stream, one after the other.
 func (s *sketch) store(ctx context.Context, messages []message) error {
 	for _, m := range messages {
-		entry := redis.XAddArgs{Stream: baselineStream, Values: []any{"page", m.page, "customer", m.customer, "mid", m.mid, "text", m.text}}
+		entry := redis.XAddArgs{Stream: sketchStream, Values: []any{"page", m.page, "customer", m.customer, "mid", m.mid, "text", m.text}}
 		if err := s.rdb.XAdd(ctx, &entry).Err(); err != nil {
 			return err
 		}
@@ -179,8 +204,11 @@ func (s *sketch) store(ctx context.Context, messages []message) error {
 	return nil
 }
 
-// baselineStream is where yardsticks append.
-const baselineStream = "baseline"
+// The streams to which yardsticks append.
+const (
+	redisStream  = "yardstick:redis"
+	sketchStream = "yardstick:sketch"
+)
 
 func (s *sketch) send(m message) {
 	body := fmt.Appendf(nil, `{"recipient":{"id":%q},"messaging_type":"RESPONSE","message":{"text":%q}}`, m.customer, loadReply)
@@ -208,11 +236,11 @@ func (b *bench) startYardsticks(ctx context.Context) error {
 	o.PoolSize = b.o.connections
 	rdb := redis.NewClient(o)
 	// What they append is of no use to anybody, and would make Redis slower for all.
-	forget := func(ctx context.Context) error { return rdb.Unlink(ctx, baselineStream).Err() }
+	forget := func(ctx context.Context) error { return rdb.Unlink(ctx, redisStream, sketchStream).Err() }
 	b.all = append(b.all, &subject{name: baselineRedis, mute: true, forget: forget, end: rdb.Close, instead: func(ctx context.Context, body []byte) bool {
 		pipe := rdb.Pipeline()
 		for event := range slices.Chunk(body, len(body)/b.d.batch) { // as large as one, and as many
-			pipe.XAdd(ctx, &redis.XAddArgs{Stream: baselineStream, Values: []any{"b", event}})
+			pipe.XAdd(ctx, &redis.XAddArgs{Stream: redisStream, Values: []any{"b", event}})
 		}
 		_, err := pipe.Exec(ctx)
 		return err == nil

@@ -50,9 +50,11 @@ func (s *Store) commit(ctx context.Context, c handover.Commit) (done handover.Co
 	case len(reply) == 2 && reply[0] == "stale":
 		return done, fmt.Errorf("%w: it has seen %s commits, its owner %d", handover.ErrStale, reply[1], c.Lease.Seq)
 	case len(reply) == 3 && reply[0] == "done":
-		done.Seq, done.Left = c.Lease.Seq+1, reply[2] == "1"
-		done.Known, err = known(c.Put, reply[1])
-		return done, err
+		done.Seq = c.Lease.Seq + 1
+		var knownErr, shelfErr error
+		done.Known, knownErr = known(c.Put, reply[1])
+		done.Left, shelfErr = s.shelves[c.Lease.Partition].took(c.Lease.Token, c.Consumed, reply[2])
+		return done, errors.Join(knownErr, shelfErr)
 	}
 	return done, fmt.Errorf("%w: %q", errReply, reply)
 }

@@ -30,25 +30,22 @@
 --                           its history for as long, 'ds' delete and store), and for all but '':
 --                           name, body, wake in ms or ''; then its lines
 --
--- Returns {'lost'}, {'stale', seq} or {'done', known, left}: the positions among
+-- Returns {'lost'}, {'stale', seq} or {'done', known, mark}: the positions among
 -- the effects to put, from 1, of those that were echoed before, with a comma after
--- each; and '1' where entries are left to read, else '0'.
+-- each; and the mark of what others have appended, see ingest.lua.
 --
 -- What a commit costs is mostly its calls: each is made only where it is needed.
 local meta, stream, seen, timers, outbox, dlq, episodes, scratch = unpack(KEYS, 1, 8)
-local function left()
-  return redis.call('XLEN', stream) > 0 and '1' or '0'
-end
 
 -- The token alone decides. A lease that has run out but was taken by nobody still
 -- fences: the partition is just as its owner left it.
-local is = redis.call('HMGET', meta, 'token', 'seq', 'commit', 'known')
+local is = redis.call('HMGET', meta, 'token', 'seq', 'commit', 'known', 'foreign')
 if is[1] ~= ARGV[1] then
   return { 'lost' }
 end
 local seq = is[2] or '0'
 if seq == ARGV[3] and is[3] == ARGV[4] then
-  return { 'done', is[4], left() } -- its reply was lost
+  return { 'done', is[4], is[5] or '' } -- its reply was lost
 end
 if seq ~= ARGV[2] then
   return { 'stale', seq }
@@ -193,4 +190,4 @@ write('ZREM', timers, sleep, 1, #sleep)
 
 local found = table.concat(known, ',') .. ','
 redis.call('HSET', meta, 'seq', ARGV[3], 'commit', ARGV[4], 'known', found)
-return { 'done', found, left() }
+return { 'done', found, is[5] or '' }

@@ -37,6 +37,7 @@ type lane struct {
 type errand struct {
 	cmd       *redis.Cmd
 	confirmed *redis.IntCmd // of the flight; nil without a WAIT
+	landed    func()        // called when it has ended, in the order of the flight; may be nil
 	done      chan struct{}
 }
 
@@ -108,6 +109,9 @@ func (l *lane) send(flight []*errand) {
 			e.cmd.SetErr(err)
 		}
 		e.confirmed = confirmed
+		if e.landed != nil {
+			e.landed()
+		}
 		close(e.done)
 	}
 }

@@ -6,6 +6,9 @@ import (
 	_ "embed" // ingest.lua
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -85,15 +88,15 @@ type deposit struct {
 }
 
 func (s *Store) deposit(p int) *deposit {
-	return &deposit{partition: &s.partitions[p], owner: s.token(p)}
+	return &deposit{partition: &s.partitions[p], owner: s.shelves[p].owner()}
 }
 
 func (d *deposit) add(kind handover.EntryKind, body []byte, id string, aliases ...string) {
-	marks := appendMark(nil, id)
+	marks := appendMark(make([]byte, 0, markSize*(1+len(aliases))), id)
 	for _, alias := range aliases {
 		marks = appendMark(marks, alias)
 	}
-	d.args = append(d.args, string(kind), body, marks)
+	d.args = append(d.args, kind, body, marks)
 }
 
 // markSize is the size of a mark, in bytes.
@@ -147,7 +150,7 @@ func (d *deposit) failed() error {
 
 // send makes one attempt at each deposit, in round trips that others share.
 func (s *Store) send(ctx context.Context, deposits []*deposit) {
-	errands := make([]*errand, len(deposits))
+	errands := make([][]*errand, len(deposits))
 	byLane := make(map[*lane][]*errand, 1)
 	for i, d := range deposits {
 		lane, err := s.doors.to(ctx, d.partition.in)
@@ -155,57 +158,96 @@ func (s *Store) send(ctx context.Context, deposits []*deposit) {
 			d.err = err
 			continue
 		}
-		errands[i] = newErrand(s.appending(ctx, d))
-		byLane[lane] = append(byLane[lane], errands[i])
+		errands[i] = s.appending(ctx, d)
+		byLane[lane] = append(byLane[lane], errands[i]...)
 	}
 	for lane, together := range byLane {
 		lane.start(together...) //nolint:contextcheck // a flight is nobody's alone
 	}
-	for i, e := range errands {
-		if e == nil {
+	for i, all := range errands {
+		if all == nil {
 			continue
 		}
 		before := deposits[i].err
-		if deposits[i].err = s.sent(ctx, deposits[i], e); before != nil && ctx.Err() != nil {
+		if deposits[i].err = s.sent(ctx, deposits[i], all); before != nil && ctx.Err() != nil {
 			deposits[i].err = errors.Join(before, deposits[i].err) // why there was no time left
 		}
 	}
 }
 
-// appending returns the command that makes a deposit: ingest.lua, but where all that
-// it would do is one XADD.
-func (s *Store) appending(ctx context.Context, d *deposit) *redis.Cmd {
-	wake := s.keys.wake()
+// appending returns the commands that make a deposit: ingest.lua, but in a partition of
+// our own, where each entry is one XADD, and goes on the shelf.
+func (s *Store) appending(ctx context.Context, d *deposit) []*errand {
 	if d.owner != "" {
-		wake = ""
+		errands := make([]*errand, 0, len(d.args)/3)
+		for args := range slices.Chunk(d.args, 3) {
+			kind, _ := args[0].(handover.EntryKind)
+			body, _ := args[1].([]byte)
+			marks, _ := args[2].([]byte)
+			e := newErrand(redis.NewCmd(ctx, "xadd", d.partition.in, "*", "k", string(kind), "b", body, "m", marks))
+			e.landed = func() { s.shelve(d, e.cmd, handover.Entry{Kind: kind, Body: string(body), Marks: string(marks)}) }
+			errands = append(errands, e)
+		}
+		return errands
 	}
-	if wake == "" && len(d.args) == 3 {
-		return redis.NewCmd(ctx, "xadd", d.partition.in, "*", "k", d.args[0], "b", d.args[1], "m", d.args[2])
-	}
-	args := append(evalSha(ingestScript, []any{d.partition.in}, 2+len(d.args)), wake, d.partition.number)
+	const before = 3
+	args := append(evalSha(ingestScript, []any{d.partition.in, d.partition.meta}, before+len(d.args)), s.keys.wake(), d.partition.number, s.marks.next())
 	if d.whole {
 		args[0], args[1] = "eval", ingestSource
 	}
-	return redis.NewCmd(ctx, append(args, d.args...)...)
+	for _, arg := range d.args {
+		if kind, ok := arg.(handover.EntryKind); ok {
+			arg = string(kind)
+		}
+		args = append(args, arg)
+	}
+	return []*errand{newErrand(redis.NewCmd(ctx, args...))}
+}
+
+// shelve puts what was appended where its owner finds it. What may have been appended
+// its owner has to look for.
+func (s *Store) shelve(d *deposit, appended *redis.Cmd, e handover.Entry) {
+	shelf := &s.shelves[d.partition.n]
+	id, err := appended.Text()
+	if err == nil {
+		e.ID = id
+		e.At, err = acceptedAt(id)
+	}
+	if err != nil {
+		shelf.doubt()
+		s.tell(d.partition.n)
+		return
+	}
+	shelf.put(d.owner, e)
 }
 
 // sent looks at what became of a deposit.
-func (s *Store) sent(ctx context.Context, d *deposit, e *errand) error {
-	if err := e.result(ctx); err != nil {
-		return err
+func (s *Store) sent(ctx context.Context, d *deposit, errands []*errand) error {
+	for _, e := range errands {
+		if err := e.result(ctx); err != nil {
+			return err
+		}
 	}
-	if n := e.confirmed; n != nil && n.Val() < int64(s.Replicas) {
+	if n := errands[0].confirmed; n != nil && n.Val() < int64(s.Replicas) {
 		return errors.Join(fmt.Errorf("%w: %d of %d within %v", ErrNotReplicated, n.Val(), s.Replicas, s.WaitTimeout), n.Err())
 	}
 	switch {
 	case d.owner == "": // the script has told its owner
-	case d.owner == s.token(d.partition.n):
+	case s.shelves[d.partition.n].owned(d.owner, s.now()):
 		s.tell(d.partition.n)
-	default: // it was given away meanwhile, and its new owner may not have seen this
+	default: // it may have been another's by then, who does not know of it
 		return s.announce(ctx, d.partition.n)
 	}
 	return nil
 }
+
+// marker makes marks, see ingest.lua.
+type marker struct {
+	process string // random
+	made    atomic.Int64
+}
+
+func (m *marker) next() string { return m.process + strconv.FormatInt(m.made.Add(1), 36) }
 
 // wait returns the WAIT that Options.Durability asks for.
 func (s *Store) wait() *redis.IntCmd {

@@ -48,7 +48,7 @@ type partition struct {
 	base     string // <prefix>:{p<n>}:
 	in       string // in   STREAM  accepted entries: k = kind, b = body, m = marks; consumed ones are gone
 	seen     string // dd   ZSET    marks of what was consumed and of what was sent, ids of echoed effects; scored by the ms of their coming
-	meta     string // meta HASH    token, expiry, epoch, clean, began, schema; seq, commit, known
+	meta     string // meta HASH    token, expiry, epoch, clean, began, schema; seq, commit, known; foreign
 	timers   string // tm   ZSET    threads, scored by the ms of their wake
 	outbox   string // ob   HASH    pending effects by id
 	buried   string // dlq  STREAM  what was set aside: t = thread, c = cause, a = ms, b = body

@@ -49,6 +49,7 @@ func (s *Store) Acquire(ctx context.Context, p int, token string, ttl time.Durat
 	if token == "" {
 		return lease, false, fmt.Errorf("acquire partition %d: %w: no token", p, handover.ErrLeaseLost)
 	}
+	began := s.now()
 	reply, unconfirmed, err := s.acquire(ctx, &s.partitions[p], token, ttl)
 	switch {
 	case err != nil:
@@ -71,7 +72,7 @@ func (s *Store) Acquire(ctx context.Context, p int, token string, ttl time.Durat
 	if err != nil {
 		return handover.Lease{}, false, fmt.Errorf("acquire partition %d: %w", p, err)
 	}
-	s.tokens[p].Store(&token)
+	s.shelves[p].begin(token, began.Add(ttl))
 	return lease, true, nil
 }
 
@@ -115,6 +116,7 @@ func (s *Store) Renew(ctx context.Context, leases []handover.Lease, ttl time.Dur
 		return []string{part.meta, part.seen, part.scratch},
 			[]any{l.Token, ttl.Milliseconds(), s.Horizon.Milliseconds(), forgetAtOnce}
 	}
+	began := s.now()
 	pipe := s.rdb.Pipeline()
 	replies := make([]*redis.Cmd, len(leases))
 	for i, l := range leases {
@@ -135,6 +137,7 @@ func (s *Store) Renew(ctx context.Context, leases []handover.Lease, ttl time.Dur
 			lost = append(lost, l.Partition)
 			faults = append(faults, s.disown(ctx, l.Partition, l.Token))
 		default:
+			s.shelves[l.Partition].prolong(l.Token, began.Add(ttl))
 			kept = append(kept, l.Partition)
 		}
 	}
@@ -150,7 +153,7 @@ func (s *Store) Release(ctx context.Context, lease handover.Lease, clean bool) e
 	if clean {
 		mark = "1"
 	}
-	s.forgo(lease.Partition, lease.Token) // before others can have it
+	s.shelves[lease.Partition].end(lease.Token) // before others can have it
 	err := releaseScript.Run(ctx, s.rdb, []string{part.meta, part.scratch}, lease.Token, mark, s.keys.wake(), part.number).Err()
 	if err != nil {
 		return fmt.Errorf("release partition %d: %w", lease.Partition, err)
@@ -158,25 +161,10 @@ func (s *Store) Release(ctx context.Context, lease handover.Lease, clean bool) e
 	return nil
 }
 
-// token returns the token with which this Store owns partition p as far as it knows,
-// "" for none.
-func (s *Store) token(p int) string {
-	if token := s.tokens[p].Load(); token != nil {
-		return *token
-	}
-	return ""
-}
-
-// forgo forgets that partition p is ours, and tells whether it was by token.
-func (s *Store) forgo(p int, token string) bool {
-	held := s.tokens[p].Load()
-	return held != nil && *held == token && s.tokens[p].CompareAndSwap(held, nil)
-}
-
 // disown notes that partition p is not ours any more. What this Store has stored
 // there since it was lost nobody was told of: its new owner is told now.
 func (s *Store) disown(ctx context.Context, p int, token string) error {
-	if !s.forgo(p, token) {
+	if !s.shelves[p].end(token) {
 		return nil
 	}
 	return s.announce(ctx, p)

@@ -76,9 +76,11 @@ func (s *Store) Wakes(ctx context.Context, fn func(partition int)) error {
 	return nil
 }
 
-// announce tells all processes that partition p has new entries.
+// announce tells all processes that partition p has new entries of which its owner may
+// not know.
 func (s *Store) announce(ctx context.Context, p int) error {
-	if err := s.rdb.Publish(ctx, s.keys.wake(), s.partitions[p].number).Err(); err != nil {
+	d := &deposit{partition: &s.partitions[p]}
+	if err := s.ingest(ctx, []*deposit{d}); err != nil {
 		return fmt.Errorf("announce entries in partition %d: %w", p, err)
 	}
 	return nil

@@ -5,7 +5,7 @@ import (
 	_ "embed" // read.lua
 	"fmt"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -22,74 +22,90 @@ var readScript = redis.NewScript(readSource)
 // Redis, and whose the partition is at which step, in one round trip. A limit of 0
 // asks for no entries and no due timers. An entry's At is the time in its id.
 func (s *Store) Read(ctx context.Context, p, limit int) (handover.Batch, error) {
-	part := &s.partitions[p]
-	args := append(evalSha(readScript, []any{part.in, part.timers, part.meta, part.seen}, 1), max(limit, 0))
+	part, shelf := &s.partitions[p], &s.shelves[p]
+	limit = max(limit, 0)
+	began := s.now()
+	have := shelf.view(limit, began)
+	look := 0
+	if have.look {
+		look = 1
+	}
+	args := append(evalSha(readScript, []any{part.in, part.timers, part.meta, part.seen}, 3+len(have.entries)), limit, look, have.mark)
+	for i := range have.entries {
+		args = append(args, &have.entries[i].Marks)
+	}
 	reply, err := s.script(ctx, readScript, part, args).Slice()
 	if err != nil {
 		return handover.Batch{}, fmt.Errorf("read partition %d: %w", p, err)
 	}
-	batch, err := unpackBatch(reply)
+	batch, seen, mark, err := unpackBatch(reply, have.entries)
+	if err == nil && seen {
+		err = shelf.looked(have, batch.Entries, limit, mark, began)
+	}
 	if err != nil {
 		return handover.Batch{}, fmt.Errorf("read partition %d: %w", p, err)
 	}
-	if own := s.token(p); own != batch.Token {
+	if own := shelf.owner(); own != batch.Token {
 		err = s.disown(ctx, p, own)
 	}
 	return batch, err
 }
 
-// unpackBatch reads what read.lua returns.
-func unpackBatch(reply []any) (batch handover.Batch, err error) {
-	if len(reply) != 7 {
-		return batch, fmt.Errorf("%w: %v", errReply, reply)
+// unpackBatch reads what read.lua returns to who has entries without a look. Seen tells
+// that others were seen in the stream instead.
+func unpackBatch(reply []any, have []handover.Entry) (batch handover.Batch, seen bool, mark string, err error) {
+	if len(reply) != 8 {
+		return batch, false, "", fmt.Errorf("%w: %v", errReply, reply)
 	}
 	now, isText := reply[0].(string)
-	entries, haveEntries := reply[1].([]any)
+	entries, seen := reply[1].([]any)
 	known, haveKnown := reply[2].([]any)
 	due, haveDue := reply[3].([]any)
 	next, haveNext := reply[4].([]any)
 	token, haveToken := reply[5].(string)
 	seq, haveSeq := reply[6].(string)
-	if !isText || !haveEntries || !haveKnown || !haveDue || !haveNext || !haveToken || !haveSeq {
-		return batch, fmt.Errorf("%w: %v", errReply, reply)
+	mark, haveMark := reply[7].(string)
+	if !isText || !seen && reply[1] != nil || !haveKnown || !haveDue || !haveNext || !haveToken || !haveSeq || !haveMark {
+		return batch, false, "", fmt.Errorf("%w: %v", errReply, reply)
 	}
 	if batch.Now, err = unixMilli(now); err != nil {
-		return batch, err
+		return batch, false, "", err
 	}
 	batch.Token = token
 	if batch.Seq, err = strconv.ParseInt(seq, 10, 64); err != nil {
-		return batch, fmt.Errorf("%w: seq %q", errReply, seq)
+		return batch, false, "", fmt.Errorf("%w: seq %q", errReply, seq)
 	}
-	if batch.Entries, err = unpackEntries(entries, known); err != nil {
-		return batch, err
+	if batch.Entries = have; seen {
+		if batch.Entries, err = unpackEntries(entries); err != nil {
+			return batch, false, "", err
+		}
+	}
+	for _, position := range known {
+		at, _ := position.(int64)
+		if at < 1 || at > int64(len(batch.Entries)) {
+			return batch, false, "", fmt.Errorf("%w: entry %v", errReply, position)
+		}
+		batch.Entries[at-1].Known = true
 	}
 	batch.Due = make([]string, len(due))
 	for i, thread := range due {
 		if batch.Due[i], isText = thread.(string); !isText {
-			return batch, fmt.Errorf("%w: thread %v", errReply, thread)
+			return batch, false, "", fmt.Errorf("%w: thread %v", errReply, thread)
 		}
 	}
 	if len(next) == 2 {
 		score, _ := next[1].(string)
 		batch.NextDue, err = unixMilli(score)
 	}
-	return batch, err
+	return batch, seen, mark, err
 }
 
-// unpackEntries reads entries, and the positions of those that are known.
-func unpackEntries(replies, known []any) (entries []handover.Entry, err error) {
+func unpackEntries(replies []any) (entries []handover.Entry, err error) {
 	entries = make([]handover.Entry, len(replies))
 	for i, e := range replies {
 		if entries[i], err = unpackEntry(e); err != nil {
 			return nil, err
 		}
-	}
-	for _, position := range known {
-		at, _ := position.(int64)
-		if at < 1 || at > int64(len(entries)) {
-			return nil, fmt.Errorf("%w: entry %v", errReply, position)
-		}
-		entries[at-1].Known = true
 	}
 	return entries, nil
 }
@@ -111,20 +127,21 @@ func unpackEntry(reply any) (e handover.Entry, err error) {
 	if len(fields) == 6 && fields[4] == "m" {
 		marks, _ = fields[5].(string)
 	}
-	ms, _, _ := strings.Cut(id, "-")
 	e = handover.Entry{ID: id, Kind: handover.EntryKind(kind), Marks: marks, Body: body}
-	e.At, err = unixMilli(ms)
+	e.At, err = acceptedAt(id)
 	return e, err
 }
 
-// following returns the id after an entry's: ids are <ms>-<n>.
+// acceptedAt returns the time in an entry's id.
+func acceptedAt(id string) (time.Time, error) {
+	at, err := readEntryID(id)
+	return time.UnixMilli(int64(at.ms)).UTC(), err //nolint:gosec // Redis's ids are times
+}
+
+// following returns the id after an entry's.
 func following(id string) (string, error) {
-	ms, n, ok := strings.Cut(id, "-")
-	seq, err := strconv.ParseUint(n, 10, 63)
-	if _, msErr := strconv.ParseUint(ms, 10, 63); !ok || err != nil || msErr != nil {
-		return "", fmt.Errorf("%w: entry id %q", errReply, id)
-	}
-	return ms + "-" + strconv.FormatUint(seq+1, 10), nil
+	at, err := readEntryID(id)
+	return strconv.FormatUint(at.ms, 10) + "-" + strconv.FormatUint(at.n+1, 10), err
 }
 
 // Load returns the bodies of threads of partition p in order, nil for one that is

@@ -5,20 +5,24 @@
 -- KEYS[3]  meta  HASH
 -- KEYS[4]  dd  ZSET
 -- ARGV[1]  how many entries, and how many timers, at most; may be 0
+-- ARGV[2]  '1' where the stream is to be looked at, '0' where only if others have
+--          appended since it was, which is when their mark is another than
+-- ARGV[3]  the mark as of then
+-- ARGV[4…] the marks of each entry that the owner has without a look
 --
--- Returns now in ms, the entries, which of them came before, by position, the threads
--- whose timer is due, and the thread and ms of the earliest timer that is not, if
--- there is one, the token of the owner ('' for nobody's) and the seq.
+-- Returns now in ms, the entries, or nil where the stream was not looked at, which of
+-- them, or else of the owner's own, came before, by position, the threads whose timer is
+-- due, and the thread and ms of the earliest timer that is not, if there is one, the
+-- token of the owner ('' for nobody's), the seq, and the mark.
 local stream, timers, meta, seen = unpack(KEYS)
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
--- known returns the positions of the entries, from 1, of which a mark was remembered,
--- or is that of a new entry before it.
-local function known(entries)
+-- known returns the positions, from 1, of the entries with these marks of which one was
+-- remembered, or is that of a new entry before it.
+local function known(marks_of)
   local marks, ends = {}, {}
-  for n, entry in ipairs(entries) do
-    local of = entry[2][6] or ''
+  for n, of in ipairs(marks_of) do
     for at = 1, #of, 16 do
       marks[#marks + 1] = of:sub(at, at + 15)
     end
@@ -48,7 +52,7 @@ local function known(entries)
   return positions
 end
 
-local entries, due = {}, {}
+local due = {}
 local next = redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')
 if #next > 0 and tonumber(next[2]) <= tonumber(now) then
   if ARGV[1] ~= '0' then
@@ -56,8 +60,18 @@ if #next > 0 and tonumber(next[2]) <= tonumber(now) then
   end
   next = redis.call('ZRANGEBYSCORE', timers, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 end
-if ARGV[1] ~= '0' then
+
+local is = redis.call('HMGET', meta, 'token', 'seq', 'foreign')
+local mark = is[3] or ''
+local entries, marks_of = false, {}
+if ARGV[1] ~= '0' and (ARGV[2] == '1' or mark ~= ARGV[3]) then
   entries = redis.call('XRANGE', stream, '-', '+', 'COUNT', ARGV[1])
+  for n, entry in ipairs(entries) do
+    marks_of[n] = entry[2][6] or ''
+  end
+else
+  for n = 4, #ARGV do
+    marks_of[n - 3] = ARGV[n]
+  end
 end
-local is = redis.call('HMGET', meta, 'token', 'seq')
-return { now, entries, known(entries), due, next, is[1] or '', is[2] or '0' }
+return { now, entries, known(marks_of), due, next, is[1] or '', is[2] or '0', mark }

@@ -16,6 +16,7 @@ package redisstore
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"regexp"
@@ -93,7 +94,9 @@ type Store struct {
 	loops      lanes // for what owners do
 	keys       keys
 	partitions []partition
-	tokens     []atomic.Pointer[string] // by partition: with which it was acquired last
+	shelves    []shelf          // by partition
+	now        func() time.Time // of which only the monotonic part is used
+	marks      marker
 	refused    atomic.Int64
 	listeners  sync.Map // *func(partition int), whom Wakes calls
 }
@@ -121,7 +124,8 @@ func New(rdb redis.UniversalClient, o Options) (*Store, error) {
 		return nil, err
 	}
 	k := keys(o.Prefix)
-	s := &Store{Options: o, rdb: rdb, keys: k, partitions: k.partitions(o.Partitions), tokens: make([]atomic.Pointer[string], o.Partitions)}
+	s := &Store{Options: o, rdb: rdb, keys: k, partitions: k.partitions(o.Partitions),
+		shelves: make([]shelf, o.Partitions), now: time.Now, marks: marker{process: rand.Text()}} //nolint:forbidigo // the monotonic clock
 	s.doors.find, s.loops.find = write, write
 	if o.Durability == Replicated {
 		s.doors.wait = s.wait
