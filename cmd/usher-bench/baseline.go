@@ -35,8 +35,9 @@ func (p *program) baselineCommand() *cobra.Command {
 		Use:   "baseline echo|sketch",
 		Short: "Serve a yardstick for load runs",
 		Long: `Serves the webhook as a yardstick does, until it is interrupted: echo reads a body and
-answers 200; sketch verifies it, appends its events to a stream, answers 200 and sends
-a reply to each, with neither state, order, deduplication nor recovery.`,
+answers 200; sketch verifies it, appends its events to a stream, answers 200, and sends
+a reply to each event that it reads there, customer by customer in order. It keeps no
+state and knows no duplicates.`,
 		Example: "  usher-bench baseline echo\n  usher-bench baseline sketch --redis redis://localhost:6379/0 --graph http://127.0.0.1:9090",
 		Args:    cobra.ExactArgs(1),
 		Hidden:  true,
@@ -115,7 +116,7 @@ func (s *sketch) read(ctx context.Context) {
 	for last := "0"; ctx.Err() == nil; {
 		streams, err := s.rdb.XRead(ctx, &redis.XReadArgs{Streams: []string{sketchStream}, ID: last, Count: 128}).Result()
 		if err != nil {
-			_ = pauseExactly(ctx, 100*time.Millisecond) // Redis is away
+			pause(ctx, 100*time.Millisecond) // Redis is away
 			continue
 		}
 		for _, entry := range streams[0].Messages {

@@ -54,7 +54,8 @@ With --baseline three yardsticks are measured in turn with it, round by round, a
 Usher does of what each does: only that compares across machines, and across the moods
 of one. They are Redis alone, which is asked to append each event to a stream; a bare
 POST, which is read and answered; and a bare sketch of a bot, which verifies, appends,
-answers 200 and sends, without state, order or deduplication, and has nothing of Usher's.`,
+answers 200, and replies to what it reads back, in order, without state or
+deduplication. It has nothing of Usher's.`,
 		Example: `  usher-bench load --baseline --json load.json
   usher-bench load --rates 100,200,500,1000 --for 20s --graph-delay 50ms
   usher-bench load --url https://usher.example/webhook --secret S --page 1000000000000001 --graph 127.0.0.1:9090`,
