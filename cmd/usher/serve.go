@@ -26,6 +26,7 @@ import (
 	"usher/messenger"
 	"usher/messenger/watch"
 	"usher/messenger/webhook"
+	"usher/messenger/webhook/door"
 )
 
 // serveCommand is `usher serve`.
@@ -110,7 +111,7 @@ func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerol
 	watched.Go(func() { watcher.Run(watching) })
 	go func() { engineDone <- eng.Run(work) }()
 	servers := []*server{
-		startServer(traced(publicHandler(hook, store.Ready, log)), public, log),
+		startPublicServer(traced(publicHandler(hook, store.Ready, log)), public, log),
 		startServer(privateHandler(cfg.PrivateToken.Reveal(), eng.Status, watcher.Status, figures.Handler()), private, log),
 	}
 	log.Info().Str("listen", public.Addr().String()).Str("private_listen", private.Addr().String()).
@@ -252,6 +253,7 @@ func privateHandler(token string, pages func() []engine.PageStatus, deliveries f
 // server is an HTTP server that runs.
 type server struct {
 	http   *http.Server
+	door   *door.Door // before it; nil for none
 	failed chan error
 }
 
@@ -281,11 +283,28 @@ func startServer(h http.Handler, l net.Listener, log zerolog.Logger) *server {
 	return s
 }
 
+// startPublicServer starts a server to which deliveries come.
+func startPublicServer(h http.Handler, l net.Listener, log zerolog.Logger) *server {
+	d := door.New(l, door.Options{
+		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		Panicked: func(_ any, stack []byte) { // the cause may hold what nobody may read
+			log.Error().Bytes("stack", stack).Msg("Handler panicked")
+		},
+		Now: time.Now, //nolint:forbidigo // the clock is injected here
+	})
+	s := startServer(h, d, log)
+	s.door = d
+	return s
+}
+
 // close lets the requests under way end until ctx does, then cuts them off: Meta
 // repeats what was not answered.
 func (s *server) close(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
-	if errors.Is(err, ctx.Err()) {
+	if s.door != nil {
+		err = errors.Join(err, s.door.Wait(ctx))
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = s.http.Close()
 	}
 	return err

@@ -46,7 +46,7 @@ func TestListenersCutOffWhoDribbles(t *testing.T) {
 				client, conn := net.Pipe()
 				l := oneCaller{conn: make(chan net.Conn, 1), addr: conn.LocalAddr()}
 				l.conn <- conn
-				s := startServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				s := startPublicServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 					_, _ = io.Copy(io.Discard, r.Body) // it never ends
 				}), l, zerolog.Nop())
 				begun := time.Now()
