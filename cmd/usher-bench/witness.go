@@ -45,6 +45,7 @@ type guest struct {
 	told     []check.Told
 	index    map[string]int // of told, by id
 	calls    []check.Call
+	passes   []time.Time
 	want     map[messenger.MessageID]wanted
 	heard    int // messages
 	expected int
@@ -86,6 +87,9 @@ func (w *witness) sees(e simulator.Entry) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	defer g.note() // who waits for control waits for any call
+	if c.Edge == simulator.EdgePass && c.OK() {
+		g.passes = append(g.passes, e.At)
+	}
 	if c.Edge != simulator.EdgeMessages || c.Action != "" || !c.OK() && c.Code != 10 {
 		return
 	}
@@ -189,7 +193,7 @@ func (w *witness) threads() []check.Thread {
 	threads := make([]check.Thread, 0, len(w.guests))
 	for _, g := range w.guests {
 		t := check.Thread{
-			Name: messenger.ThreadKey{Page: w.page, PSID: g.psid}.String(), Told: g.told, Calls: g.calls,
+			Name: messenger.ThreadKey{Page: w.page, PSID: g.psid}.String(), Told: g.told, Calls: g.calls, Passes: g.passes,
 		}
 		certain := w.certainUntil(t.Told)
 		for i := range t.Told {

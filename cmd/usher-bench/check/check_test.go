@@ -121,6 +121,23 @@ func TestBroken(t *testing.T) {
 			t.Told = append(t.Told, wants(told(40, "message:q3", check.Customer), check.Answer, "a3."))
 			t.History = append(t.History, engine.Line{At: at(40), What: "message", ID: "message:q3", Notes: []string{"silent"}})
 		}, "without an answer"},
+		"given_back_after_it_was_handed_over": {"G1", givenBack(9), "without an answer"},
+		"ignored_when_it_had_come_back_after_it_was_handed_over_twice": {"G1", func(_ *check.Evidence, t *check.Thread) {
+			t.Passes, t.History[3].At = []time.Time{at(5.5)}, at(6)
+			givenBack(40)(nil, t)
+		}, "without an answer"},
+		"ignored_when_it_was_handed_over_twice_and_passed_by_another_decision": {"G1", func(_ *check.Evidence, t *check.Thread) {
+			t.Passes = []time.Time{at(8)} // long after the end of the call
+			givenBack(9)(nil, t)
+		}, "without an answer"},
+		"ignored_and_something_else_was_said_before_a_failover": {"G1", func(e *check.Evidence, t *check.Thread) {
+			saidBefore(e, t)
+			t.Calls[2].Text = "a4."
+		}, "without an answer"},
+		"ignored_and_refused_before_a_failover": {"G1", func(e *check.Evidence, t *check.Thread) {
+			saidBefore(e, t)
+			t.Calls[2].Sent = false
+		}, "without an answer"},
 		"decided_twice": {"G2", func(_ *check.Evidence, t *check.Thread) {
 			t.History = append(t.History, engine.Line{At: at(40), What: "message", ID: "message:q2"})
 		}, "message:q2 was decided more than once"},
@@ -298,9 +315,14 @@ func TestExcused(t *testing.T) {
 			again := t.Calls[1]
 			again.Seq, again.At, again.EchoID = 6, at(5.5), "echo:again"
 			t.Calls = append(t.Calls, again)
-			t.Told = append(t.Told, wants(told(40, "message:q3", check.Customer), check.Answer, "a3."))
-			t.History = append(t.History, engine.Line{At: at(40), What: "message", ID: "message:q3", Notes: []string{"silent"}})
+			givenBack(9)(nil, t)
 		}, func(f check.Figures) int { return f.Duplicates }},
+		"handed_over_twice_without_words_the_second_time": {func(_ *check.Evidence, t *check.Thread) {
+			t.Passes = []time.Time{at(5.5)} // after the message, and before the end of its call
+			t.History[3].At = at(6)
+			givenBack(9)(nil, t)
+		}, nil},
+		"said_before_a_failover_that_forgot_it": {saidBefore, func(f check.Figures) int { return f.Forgotten }},
 		"cancelled_and_reported": {func(_ *check.Evidence, t *check.Thread) {
 			t.Told = append(t.Told, told(39, "message:q3", check.Customer))
 			t.History = append(t.History, engine.Line{At: at(41), What: "message", ID: "message:q3", Effects: []string{"answer"}},
@@ -364,6 +386,28 @@ func TestExcused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// givenBack lets the customer ask again: at Meta people have given the thread back, as
+// far as she knows, but not in Usher's eyes.
+func givenBack(asks float64) func(*check.Evidence, *check.Thread) {
+	return func(_ *check.Evidence, t *check.Thread) {
+		q := wants(told(int64(asks), "message:q3", check.Customer), check.Answer, "a3.")
+		line := engine.Line{At: at(asks), What: "message", ID: q.ID, Notes: []string{"people have the thread"}}
+		after := slices.IndexFunc(t.History, func(l engine.Line) bool { return l.At.After(line.At) })
+		if after < 0 {
+			after = len(t.History)
+		}
+		t.Told, t.History = append(t.Told, q), slices.Insert(t.History, after, line)
+	}
+}
+
+// saidBefore lets a question be answered within a failover that makes Usher forget
+// it: when the question is decided again, people have the thread.
+func saidBefore(e *check.Evidence, t *check.Thread) {
+	e.Failovers = []check.Span{{From: at(8), To: at(10)}}
+	givenBack(8)(e, t)
+	t.Calls = append(t.Calls, check.Call{Effect: effect("message:q3"), Text: "a3.", At: at(8.5), Seq: 9, Sent: true, EchoID: "echo:e3"})
 }
 
 // takenTwice lets the thread be taken back once more, by a call whose end is recorded

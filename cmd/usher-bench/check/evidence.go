@@ -102,6 +102,8 @@ type Thread struct {
 	Name  string // page:psid
 	Told  []Told
 	Calls []Call
+	// Passes are when Usher passed the thread on without a word.
+	Passes []time.Time
 }
 
 // Place is where an event stands among all that was delivered; the zero value is

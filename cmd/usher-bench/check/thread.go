@@ -143,15 +143,53 @@ func (s *story) decisions(id string) (lines []int) {
 	return lines
 }
 
-// passedAgain tells whether a handoff was carried out twice, and an agent may have
-// given the thread back in between, by the time of an act.
-func (s *story) passedAgain(at time.Time) bool {
+// passedAgain tells whether an act comes after a handoff that was carried out twice: an
+// agent may have given the thread back in between. The second time it has no words
+// where their echo had come. Once the thread has come back there is no doubt any more.
+func (s *story) passedAgain(at time.Time, call time.Duration) bool {
 	for _, f := range s.effects {
-		if strings.HasPrefix(f.what, "say_and_pass") && len(f.sends) > 1 && at.After(f.sends[0].At) {
+		if !strings.HasPrefix(f.what, "say_and_pass") || len(f.sends) == 0 {
+			continue
+		}
+		first, last := f.sends[0].At, f.sends[len(f.sends)-1].At
+		for _, p := range s.Passes {
+			if p.After(last) && p.Before(f.ended.Add(call)) {
+				last = p
+			}
+		}
+		if last.After(first) && at.After(first) && !s.back(last, at) {
 			return true
 		}
 	}
 	return false
+}
+
+// back tells whether the thread came back to the bot between two times; one that was
+// given back did so when Meta says.
+func (s *story) back(from, to time.Time) bool {
+	given := map[string]time.Time{}
+	for _, t := range s.Told {
+		if t.By == Meta {
+			given[t.ID] = t.At
+		}
+	}
+	return slices.ContainsFunc(s.History, func(l engine.Line) bool {
+		at, known := given[l.ID]
+		if !known {
+			at = l.At
+		}
+		return l.Moved && l.To == handover.Bot && at.After(from) && at.Before(to)
+	})
+}
+
+// saidBefore tells whether Meta sent what an event asks for, by a decision that a
+// failover may have made Usher forget. What was done after it lasts: when the event is
+// decided again people may have the thread, since a handoff was forgotten as well.
+func (j *judge) saidBefore(s *story, t Told) bool {
+	id := engine.EffectID(s.Name, t.ID, 0)
+	return slices.ContainsFunc(s.Calls, func(c Call) bool {
+		return c.Sent && c.Effect == id && strings.Contains(c.Text, t.Text) && j.forgotten(c)
+	})
 }
 
 // answers tells whether an event was decided to be answered.
@@ -186,7 +224,8 @@ func (j *judge) accepted(s *story) {
 			j.lost(true)
 			continue
 		}
-		j.g[g1].expect(t.Want != Answer || s.answers(t.ID) || s.passedAgain(t.At), "%s: %s was decided without an answer: %q", s.Name, t.ID, s.History[lines[len(lines)-1]].Notes)
+		answered := s.answers(t.ID) || s.passedAgain(t.At, j.e.Times.CallTimeout) || j.saidBefore(s, t)
+		j.g[g1].expect(t.Want != Answer || answered, "%s: %s was decided without an answer: %q", s.Name, t.ID, s.History[lines[len(lines)-1]].Notes)
 		twice := false
 		for id := t.ID; len(s.lines[id]) > 0; id += "!" {
 			twice = twice || len(s.lines[id]) > 1
