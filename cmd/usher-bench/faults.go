@@ -90,7 +90,7 @@ func (s *saboteur) commit(ctx context.Context, f fault) error {
 		began = now()
 		s.redisTrouble(true)
 		ofRedis = true
-		err, excuse = s.hitRedis(ctx, f), s.times.Lease+time.Second
+		err, excuse = s.hitRedis(ctx, f), s.redisExcuse()
 		if f.Kind == repliesSwallowed {
 			excuse += redisPatience
 		}
@@ -314,22 +314,46 @@ func (s *saboteur) hitReplicated(ctx context.Context, f fault) error {
 }
 
 // watchPrimary notes each change of the primary, also one that nobody asked for,
-// until ctx ends: sentinels may think it down when the machine is busy.
+// until ctx ends: sentinels may think it down when the machine is busy. The new one
+// takes no writes before its replicas follow it.
 func (s *saboteur) watchPrimary(ctx context.Context) {
 	// How long before it is seen a failover may have begun, and last after it.
 	const before, after = 5 * time.Second, time.Second
 	if s.redis.mode != redisSentinel {
 		return
 	}
+	var since time.Time // when one may have begun that nobody asked for; zero where that is over
 	for last := s.redis.primary(ctx); pause(ctx, 100*time.Millisecond); {
 		if is := s.redis.primary(ctx); is != last && ctx.Err() == nil {
 			s.mu.Lock()
 			s.failed = append(s.failed, check.Span{From: now().Add(-before), To: now().Add(after)})
+			ours := s.redisWrong
 			s.mu.Unlock()
 			last = is
+			if !ours && since.IsZero() {
+				since = now().Add(-before)
+			}
+		}
+		if !since.IsZero() && s.redis.followed(ctx) {
+			s.withoutRedis(since)
+			since = time.Time{}
 		}
 	}
+	if !since.IsZero() {
+		s.withoutRedis(since)
+	}
 }
+
+// withoutRedis notes that Redis was not whole since then, by no fault of ours.
+func (s *saboteur) withoutRedis(since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.without = append(s.without, check.Span{From: since, To: now()})
+	s.excused = append(s.excused, check.Span{From: since, To: now().Add(s.redisExcuse())})
+}
+
+// redisExcuse is how long a fault of Redis is felt after its end.
+func (s *saboteur) redisExcuse() time.Duration { return s.times.Lease + time.Second }
 
 var errKind = errors.New("unknown kind of fault")
 

@@ -117,10 +117,7 @@ func (r *redisRig) failover(ctx context.Context) error {
 func (r *redisRig) whole(ctx context.Context) error {
 	switch r.mode {
 	case redisSentinel:
-		return await(ctx, "two replicas follow", func() bool {
-			info, err := r.primary(ctx).direct.Info(ctx, "replication").Result()
-			return err == nil && strings.Contains(info, "role:master") && strings.Count(info, "state=online") == 2
-		})
+		return await(ctx, "two replicas follow", func() bool { return r.followed(ctx) })
 	case redisCluster:
 		return await(ctx, "the cluster is whole", func() bool {
 			return !slices.ContainsFunc(r.nodes, func(n *redisNode) bool {
@@ -130,4 +127,10 @@ func (r *redisRig) whole(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+// followed tells whether both replicas under sentinels follow the primary.
+func (r *redisRig) followed(ctx context.Context) bool {
+	info, err := r.primary(ctx).direct.Info(ctx, "replication").Result()
+	return err == nil && strings.Contains(info, "role:master") && strings.Count(info, "state=online") == 2
 }
