@@ -497,6 +497,34 @@ func TestEchoOfAHandoffDoesNotSettleIt(t *testing.T) {
 	}
 }
 
+// Nor is it passed again where an agent has given it back since: the webhook that
+// tells of that may come after the echo.
+func TestHandoffGivenBackIsNotPassedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	kill := w.startMortal()
+	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
+	w.accept(text("human"))
+	<-w.graph.begun
+	id := effectOf(w, 0)
+	kill()
+	close(w.graph.hold)
+	w.eventually("it arrives", func() bool { return len(w.graph.texts()) == 1 })
+	if err := w.graph.Pass(t.Context(), ann, app, ""); err != nil { // by an agent, who was quick
+		t.Fatal(err)
+	}
+	w.accept(messenger.Event{Kind: messenger.KindEcho, App: app, Metadata: "usher:" + id})
+	w.start()
+	w.called("say_and_pass", "unknown", 1)
+	w.accept(messenger.Event{Kind: messenger.KindPass, NewOwner: app, PreviousOwner: messenger.PageInbox})
+	w.moved(handover.Bot, handover.CauseDone)
+	w.accept(text("hours"))
+	w.called("answer", "ok", 1)
+	if passed := count(w.graph.log(), "pass "); passed != 1 {
+		t.Errorf("calls = %q, want no pass but the agent's", w.graph.log())
+	}
+}
+
 // A call of a crashed owner may have reached Meta. Who only waited for its echo
 // and gives the partition back must not let the next owner repeat it at once.
 func TestDoubtOutlivesACleanStop(t *testing.T) {

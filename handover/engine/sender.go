@@ -150,7 +150,9 @@ func (s *sender) say(ctx context.Context, control *graph.Control) error {
 }
 
 // sayAndPass says and passes in one call. Where an earlier attempt may have
-// reached Meta, thread_owner tells; what was echoed is not said again.
+// reached Meta, thread_owner tells; what was echoed is not said again. Control goes
+// with the words: where the target has none although they came, an agent may have
+// given it back already, and what tells of that is waited for once.
 func (s *sender) sayAndPass(ctx context.Context) result {
 	if s.f.Unsure || s.f.Echoed {
 		owner, err := s.owner(ctx)
@@ -159,6 +161,8 @@ func (s *sender) sayAndPass(ctx context.Context) result {
 			return s.classify(err)
 		case owner.App == s.f.Target:
 			return result{end: ended, outcome: handover.OK}
+		case s.f.Echoed && s.f.Attempts == 0:
+			return result{end: unsure}
 		case s.f.Echoed:
 			return s.passed(ctx, s.passControl(ctx))
 		}
