@@ -20,7 +20,10 @@ import (
 	"usher/messenger/webhook/door"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// net/http keeps a connection for half a second after it has refused what came there.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // Bounds of the servers under test.
 const (
