@@ -54,6 +54,7 @@ until it gets SIGINT or SIGTERM. Any number of replicas may share one Redis.`,
 
 // serve runs the service until ctx ends.
 func serve(ctx context.Context, cfg config.Config, script *bot.Script, log zerolog.Logger) (err error) {
+	defer collectInTime()()
 	rdb, closeRedis, err := connectRedis(ctx, cfg.Redis, log)
 	if err != nil {
 		return err

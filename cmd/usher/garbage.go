@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+)
+
+// garbageRoom is how much garbage, in bytes, there is before it is collected, at least.
+// Go alone lets there be as much as is in use, which of a few MB is next to nothing: a
+// tenth of all time went into collecting. With it Usher stays below 100 MB at full load.
+const garbageRoom = 24 << 20
+
+// percentFor returns Go's setting (GOGC) with so many bytes in use: 100, and more where
+// that would leave less than garbageRoom.
+func percentFor(inUse uint64) int {
+	return int(max(100, 100*garbageRoom/max(inUse, garbageRoom/10)))
+}
+
+// collectInTime sets the garbage collector after each of its cycles, until stop. Whoever
+// has set GOGC is left alone.
+func collectInTime() (stop func()) {
+	if os.Getenv("GOGC") != "" { //nolint:forbidigo // it is Go's setting, not ours
+		return func() {}
+	}
+	c := &collecting{before: debug.SetGCPercent(percentFor(0))}
+	c.watch()
+	return func() {
+		c.stopped.Store(true)
+		debug.SetGCPercent(c.before)
+	}
+}
+
+type collecting struct {
+	before  int
+	stopped atomic.Bool
+}
+
+// watch makes a piece of garbage: its end tells that a cycle has ended.
+func (c *collecting) watch() {
+	cycle := new(*collecting) // nothing of it may be in one allocation with others
+	*cycle = c
+	runtime.SetFinalizer(cycle, func(ended **collecting) { (*ended).adjust() })
+}
+
+func (c *collecting) adjust() {
+	if c.stopped.Load() {
+		return
+	}
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	debug.SetGCPercent(percentFor(live[0].Value.Uint64()))
+	c.watch()
+}
