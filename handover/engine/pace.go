@@ -11,10 +11,14 @@ import (
 // them together. Where there is little to do nobody waits.
 type pace chan struct{}
 
+// turnsEach is how many may turn for each processor: most of a turn it is Redis that
+// works, or the system.
+const turnsEach = 4
+
 // patience bounds the wait: a partition whose Redis is slow holds nobody up.
 const patience = 50 * time.Millisecond
 
-func newPace() pace { return make(pace, max(runtime.GOMAXPROCS(0), 2)) }
+func newPace() pace { return make(pace, turnsEach*runtime.GOMAXPROCS(0)) }
 
 // enter waits for its turn and returns what ends it.
 func (p pace) enter(ctx context.Context) (leave func()) {
