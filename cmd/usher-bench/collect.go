@@ -73,7 +73,8 @@ func (s *stage) stored(ctx context.Context, t *check.Thread) (is check.Stored, e
 
 // echoed returns which of the effects whose echo was told are remembered.
 func (s *stage) echoed(ctx context.Context, key messenger.ThreadKey, told []check.Told) (map[string]bool, error) {
-	var effects, members []string
+	var effects []string
+	var members []any
 	for _, t := range told {
 		if t.By == check.Us {
 			effects = append(effects, t.Effect)
@@ -83,13 +84,15 @@ func (s *stage) echoed(ctx context.Context, key messenger.ThreadKey, told []chec
 	if len(effects) == 0 {
 		return nil, nil //nolint:nilnil // nothing to look for
 	}
-	scores, err := s.redis.client.ZMScore(ctx, fmt.Sprintf("usher:{p%d}:dd", key.Partition(partitions)), members...).Result()
-	if err != nil {
-		return nil, err
-	}
 	known := make(map[string]bool, len(effects))
-	for i, score := range scores {
-		known[effects[i]] = score > 0 // its time
+	for _, set := range idSets(key.Partition(partitions)) {
+		are, err := s.redis.client.SMIsMember(ctx, set, members...).Result()
+		if err != nil {
+			return nil, err
+		}
+		for i, is := range are {
+			known[effects[i]] = known[effects[i]] || is
+		}
 	}
 	return known, nil
 }

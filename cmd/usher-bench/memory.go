@@ -150,13 +150,20 @@ func (r *memoryResults) look(ctx context.Context, rdb *redis.Client) error {
 	}
 	r.State, r.History = mean(states), mean(histories)
 	for n := range partitions {
-		taken, err := rdb.MemoryUsage(ctx, fmt.Sprintf("usher:{p%d}:dd", n), 0).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("memory of the ids: %w", err)
+		for _, set := range idSets(n) {
+			taken, err := rdb.MemoryUsage(ctx, set, 0).Result()
+			if err != nil && !errors.Is(err, redis.Nil) {
+				return fmt.Errorf("memory of the ids: %w", err)
+			}
+			r.IDs += float64(taken) / float64(r.Threads)
 		}
-		r.IDs += float64(taken) / float64(r.Threads)
 	}
 	return nil
+}
+
+// idSets returns the keys that hold what is known in a partition.
+func idSets(partition int) [2]string {
+	return [2]string{fmt.Sprintf("usher:{p%d}:dd0", partition), fmt.Sprintf("usher:{p%d}:dd1", partition)}
 }
 
 func mean(of []float64) (m float64) {

@@ -3,11 +3,12 @@
 -- KEYS[1]  meta     HASH
 -- KEYS[2]  scratch  never exists, see commit.lua
 -- KEYS[3]  in       STREAM
--- KEYS[4]  dd       ZSET
--- KEYS[5]  tm       ZSET
--- KEYS[6]  ob       HASH
--- KEYS[7]  dlq      STREAM
--- KEYS[8]  ep       STREAM
+-- KEYS[4]  dd0      SET
+-- KEYS[5]  dd1      SET
+-- KEYS[6]  tm       ZSET
+-- KEYS[7]  ob       HASH
+-- KEYS[8]  dlq      STREAM
+-- KEYS[9]  ep       STREAM
 -- ARGV[1]  token, random, drawn for this acquisition
 -- ARGV[2]  time to live, ms
 -- ARGV[3]  schema that the caller writes
@@ -30,7 +31,7 @@ end
 
 -- Nobody should own what a commit would stumble over half-way: see there. A key of
 -- another type, which none of ours is, is an error here.
-for i, look in ipairs({ 'XLEN', 'ZCARD', 'ZCARD', 'HLEN', 'XLEN', 'XLEN' }) do
+for i, look in ipairs({ 'XLEN', 'SCARD', 'SCARD', 'ZCARD', 'HLEN', 'XLEN', 'XLEN' }) do
   redis.call(look, KEYS[2 + i])
 end
 

@@ -81,8 +81,8 @@ func (s *Store) arguments(c *handover.Commit) []any {
 	threads, next := gather(c)
 	marks := marksOf(c)
 	names := make([]string, 2*len(threads)) // of keys
-	keys := make([]any, 0, 8+len(names))
-	keys = append(keys, part.meta, part.in, part.seen, part.timers, part.outbox, part.buried, part.episodes, part.scratch)
+	keys := make([]any, 0, 9+len(names))
+	keys = append(keys, part.meta, part.in, part.seen[0], part.seen[1], part.timers, part.outbox, part.buried, part.episodes, part.scratch)
 	for i := range threads {
 		names[2*i], names[2*i+1] = part.thread(threads[i].name), part.history(threads[i].name)
 		keys = append(keys, &names[2*i], &names[2*i+1])

@@ -2,13 +2,14 @@
 --
 -- KEYS[1]   meta      HASH    token, seq, commit and known of the last commit
 -- KEYS[2]   in        STREAM
--- KEYS[3]   dd        ZSET
--- KEYS[4]   tm        ZSET
--- KEYS[5]   ob        HASH
--- KEYS[6]   dlq       STREAM
--- KEYS[7]   ep        STREAM
--- KEYS[8]   scratch   never exists
--- KEYS[9…]  for each thread: t:<thread> STRING, h:<thread> LIST
+-- KEYS[3]   dd0       SET
+-- KEYS[4]   dd1       SET
+-- KEYS[5]   tm        ZSET
+-- KEYS[6]   ob        HASH
+-- KEYS[7]   dlq       STREAM
+-- KEYS[8]   ep        STREAM
+-- KEYS[9]   scratch   never exists
+-- KEYS[10…] for each thread: t:<thread> STRING, h:<thread> LIST
 --
 -- ARGV[1]   token
 -- ARGV[2]   seq before, ARGV[3] after this commit
@@ -35,11 +36,11 @@
 -- each; and the mark of what others have appended, see ingest.lua.
 --
 -- What a commit costs is mostly its calls: each is made only where it is needed.
-local meta, stream, seen, timers, outbox, dlq, episodes, scratch = unpack(KEYS, 1, 8)
+local meta, stream, seen, also, timers, outbox, dlq, episodes, scratch = unpack(KEYS, 1, 9)
 
 -- The token alone decides. A lease that has run out but was taken by nobody still
 -- fences: the partition is just as its owner left it.
-local is = redis.call('HMGET', meta, 'token', 'seq', 'commit', 'known', 'foreign')
+local is = redis.call('HMGET', meta, 'token', 'seq', 'commit', 'known', 'foreign', 'marks')
 if is[1] ~= ARGV[1] then
   return { 'lost' }
 end
@@ -85,19 +86,16 @@ end
 -- and known when it is offered again.
 take('XDEL', stream, consumed_count)
 
-local remember, now_text = {}, string.format('%.0f', now)
-for i = 0, mark_count + echo_count - 1 do
-  remember[2 * i + 1], remember[2 * i + 2] = now_text, ARGV[at_arg + i]
-end
-write('ZADD', seen, remember, 1, #remember)
+write('SADD', is[6] == '1' and also or seen, ARGV, at_arg, at_arg + mark_count + echo_count - 1) -- see renew.lua
 at_arg = at_arg + mark_count
 take('HDEL', outbox, echo_count)
 
 local ids, bodies, known = at_arg, at_arg + put_count, {}
 for i = 0, put_count - 1, 1000 do
-  local scores = redis.call('ZMSCORE', seen, unpack(ARGV, ids + i, ids + math.min(i + 999, put_count - 1)))
-  for j = 1, #scores do
-    if scores[j] then
+  local last = ids + math.min(i + 999, put_count - 1)
+  local here, there = redis.call('SMISMEMBER', seen, unpack(ARGV, ids + i, last)), redis.call('SMISMEMBER', also, unpack(ARGV, ids + i, last))
+  for j = 1, #here do
+    if here[j] + there[j] > 0 then
       known[#known + 1] = i + j
     end
   end
@@ -143,10 +141,10 @@ local retention, history_cap = ARGV[5], tonumber(ARGV[6])
 local history_room = history_cap + math.floor(history_cap / 8) -- trimmed now and then
 local wake, sleep = {}, {}
 for i = 1, thread_count do
-  local history, lines, does = KEYS[8 + 2 * i], ARGV[at_arg], ARGV[at_arg + 1]
+  local history, lines, does = KEYS[9 + 2 * i], ARGV[at_arg], ARGV[at_arg + 1]
   at_arg = at_arg + 2
   if does ~= '' then
-    local thread, name, body, at = KEYS[7 + 2 * i], ARGV[at_arg], ARGV[at_arg + 1], ARGV[at_arg + 2]
+    local thread, name, body, at = KEYS[8 + 2 * i], ARGV[at_arg], ARGV[at_arg + 1], ARGV[at_arg + 2]
     at_arg = at_arg + 3
     if does == 'd' or does == 'ds' then
       redis.call('DEL', thread, history)

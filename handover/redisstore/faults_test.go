@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -119,7 +118,7 @@ func TestAKeyOfAnotherTypeStopsEverything(t *testing.T) {
 			t.Parallel()
 			rdb := connect(t)
 			ctx, key := t.Context(), threadIn(1, 0)
-			for _, name := range []string{"in", "dd", "tm", "ob", "dlq", "ep"} {
+			for _, name := range []string{"in", "dd0", "dd1", "tm", "ob", "dlq", "ep"} {
 				prefix := newPrefix()
 				store := open(t, rdb, limits(prefix))
 				check(t, rdb.Set(ctx, prefix+":{p1}:"+name, "not ours", 0).Err())
@@ -317,36 +316,50 @@ func TestAHistoryIsTrimmedNowAndThen(t *testing.T) {
 	}
 }
 
-// A renewal forgets old ids, but not so many that Redis would stand still.
-func TestForgettingIsBounded(t *testing.T) {
+// What is forgotten is forgotten at once, by a renewal that has nothing to count; a
+// repeat of it forgets nothing more.
+func TestForgetting(t *testing.T) {
 	t.Parallel()
 	rdb, clock := mini(t)
 	store := open(t, rdb, limits("a"))
 	lease := acquire(t, store, 1, "owner")
-	events := make([]messenger.Event, 1500)
-	for i := range events {
-		events[i] = event(threadIn(1, 0), strconv.Itoa(i))
-	}
-	decide := func(events []messenger.Event) {
+	wants := func(what string, first, second int64) {
 		t.Helper()
-		check(t, store.Append(t.Context(), events))
-		batch, err := store.Read(t.Context(), 1, len(events))
+		for range 2 {
+			_, _, err := store.Renew(t.Context(), []handover.Lease{lease}, time.Minute)
+			check(t, err)
+			if a, b := rdb.SCard(t.Context(), "a:{p1}:dd0").Val(), rdb.SCard(t.Context(), "a:{p1}:dd1").Val(); a != first || b != second {
+				t.Errorf("%s: %d and %d ids are known, want %d and %d", what, a, b, first, second)
+			}
+		}
+	}
+	decide := func(ids ...string) {
+		t.Helper()
+		for _, id := range ids {
+			check(t, store.Append(t.Context(), []messenger.Event{event(threadIn(1, 0), id)}))
+		}
+		batch, err := store.Read(t.Context(), 1, 100)
 		check(t, err)
 		done, err := store.Commit(t.Context(), handover.Commit{Lease: lease, Consumed: batch.Entries})
 		check(t, err)
 		lease.Seq = done.Seq
 	}
-	decide(events)
+	wants("at first", 0, 0)
+	decide("a", "b")
 	clock.Advance(47 * time.Hour)
-	decide([]messenger.Event{event(threadIn(1, 0), "young")})
-	clock.Advance(2 * time.Hour)
-	for _, want := range []int64{501, 1, 1} {
-		_, _, err := store.Renew(t.Context(), []handover.Lease{lease}, time.Minute)
-		check(t, err)
-		if got := rdb.ZCard(t.Context(), "a:{p1}:dd").Val(); got != want {
-			t.Errorf("after a renewal %d ids are known, want %d", got, want)
-		}
-	}
+	wants("within the horizon", 2, 0)
+	decide("c")
+	clock.Advance(time.Hour)
+	wants("at the horizon", 3, 0)
+	decide("d")
+	wants("after it", 3, 1)
+	clock.Advance(47 * time.Hour)
+	decide("e")
+	wants("within the next", 3, 2)
+	clock.Advance(time.Hour)
+	wants("at the next", 0, 2)
+	decide("f")
+	wants("after the next", 1, 2)
 }
 
 // A thread, its history and nothing else expire.

@@ -94,8 +94,12 @@ if kind == 'zset' then
   for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     redis.call('ZINCRBY', KEYS[1], -ms, member)
   end
-elseif kind == 'hash' and redis.call('HEXISTS', KEYS[1], 'expiry') == 1 then
-  redis.call('HINCRBY', KEYS[1], 'expiry', -ms)
+elseif kind == 'hash' then
+  for _, field in ipairs({ 'expiry', 'marked' }) do
+    if redis.call('HEXISTS', KEYS[1], field) == 1 then
+      redis.call('HINCRBY', KEYS[1], field, -ms)
+    end
+  end
 end
 local left = redis.call('PTTL', KEYS[1])
 if left >= 0 then
@@ -153,6 +157,11 @@ func dump(tb testing.TB, rdb *redis.Client, prefix string) map[string]string {
 			value, err = rdb.HGetAll(ctx, key).Result()
 		case "zset":
 			value, err = rdb.ZRangeWithScores(ctx, key, 0, -1).Result()
+		case "set":
+			var members []string
+			members, err = rdb.SMembers(ctx, key).Result()
+			slices.Sort(members)
+			value = members
 		case "list":
 			value, err = rdb.LRange(ctx, key, 0, -1).Result()
 		case "stream":

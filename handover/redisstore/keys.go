@@ -30,7 +30,7 @@ func (k keys) partitions(n int) []partition {
 		base := string(k) + ":{p" + strconv.Itoa(i) + "}:"
 		ps[i] = partition{
 			n: i, number: strconv.Itoa(i), base: base,
-			in: base + "in", seen: base + "dd", meta: base + "meta", timers: base + "tm", outbox: base + "ob",
+			in: base + "in", seen: [2]string{base + "dd0", base + "dd1"}, meta: base + "meta", timers: base + "tm", outbox: base + "ob",
 			buried: base + "dlq", episodes: base + "ep", scratch: base + "scratch",
 		}
 	}
@@ -44,16 +44,16 @@ func (k keys) anyThread() string { return string(k) + ":{p*}:t:*" }
 // their hash tag, so that a Redis Cluster keeps them together.
 type partition struct {
 	n        int
-	number   string // <n>
-	base     string // <prefix>:{p<n>}:
-	in       string // in   STREAM  accepted entries: k = kind, b = body, m = marks; consumed ones are gone
-	seen     string // dd   ZSET    marks of what was consumed and of what was sent, ids of echoed effects; scored by the ms of their coming
-	meta     string // meta HASH    token, expiry, epoch, clean, began, schema; seq, commit, known; foreign
-	timers   string // tm   ZSET    threads, scored by the ms of their wake
-	outbox   string // ob   HASH    pending effects by id
-	buried   string // dlq  STREAM  what was set aside: t = thread, c = cause, a = ms, b = body
-	episodes string // ep   STREAM  episodes that ended: b = body
-	scratch  string //              never exists, see commit.lua
+	number   string    // <n>
+	base     string    // <prefix>:{p<n>}:
+	in       string    // in   STREAM  accepted entries: k = kind, b = body, m = marks; consumed ones are gone
+	seen     [2]string // dd0, dd1  SET  marks of what was consumed and of what was sent, ids of echoed effects; new ones go to one of them, see renew.lua
+	meta     string    // meta HASH    token, expiry, epoch, clean, began, schema; seq, commit, known; foreign; marks, marked
+	timers   string    // tm   ZSET    threads, scored by the ms of their wake
+	outbox   string    // ob   HASH    pending effects by id
+	buried   string    // dlq  STREAM  what was set aside: t = thread, c = cause, a = ms, b = body
+	episodes string    // ep   STREAM  episodes that ended: b = body
+	scratch  string    //              never exists, see commit.lua
 }
 
 // A thread's own keys: its body (STRING) and its history (LIST); both expire.

@@ -28,10 +28,6 @@ var (
 	releaseScript = redis.NewScript(releaseSource)
 )
 
-// forgetAtOnce bounds the ids that one renewal forgets. With a renewal every 5 s
-// that is 200 events a second for each partition, day and night.
-const forgetAtOnce = 1000
-
 // errReply reports a reply that no script of ours gives.
 var errReply = errors.New("unexpected reply of Redis")
 
@@ -81,7 +77,7 @@ func (s *Store) Acquire(ctx context.Context, p int, token string, ttl time.Durat
 // while its owner trusts its lease; unconfirmed tells that too few did.
 func (s *Store) acquire(ctx context.Context, part *partition, token string, ttl time.Duration) (reply []string, unconfirmed, err error) {
 	run := func(on redis.Scripter) ([]string, error) {
-		return acquireScript.Run(ctx, on, []string{part.meta, part.scratch, part.in, part.seen, part.timers, part.outbox, part.buried, part.episodes}, token, ttl.Milliseconds(), schema).StringSlice()
+		return acquireScript.Run(ctx, on, []string{part.meta, part.scratch, part.in, part.seen[0], part.seen[1], part.timers, part.outbox, part.buried, part.episodes}, token, ttl.Milliseconds(), schema).StringSlice()
 	}
 	if s.Durability != Replicated {
 		reply, err = run(s.rdb)
@@ -113,8 +109,8 @@ func (s *Store) acquire(ctx context.Context, part *partition, token string, ttl 
 func (s *Store) Renew(ctx context.Context, leases []handover.Lease, ttl time.Duration) (kept, lost []int, err error) {
 	run := func(l handover.Lease) (keys []string, args []any) {
 		part := &s.partitions[l.Partition]
-		return []string{part.meta, part.seen, part.scratch},
-			[]any{l.Token, ttl.Milliseconds(), s.Horizon.Milliseconds(), forgetAtOnce}
+		return []string{part.meta, part.seen[0], part.seen[1], part.scratch},
+			[]any{l.Token, ttl.Milliseconds(), s.Horizon.Milliseconds()}
 	}
 	began := s.now()
 	pipe := s.rdb.Pipeline()

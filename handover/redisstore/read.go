@@ -30,7 +30,7 @@ func (s *Store) Read(ctx context.Context, p, limit int) (handover.Batch, error) 
 	if have.look {
 		look = 1
 	}
-	args := append(evalSha(readScript, []any{part.in, part.timers, part.meta, part.seen}, 3+len(have.entries)), limit, look, have.mark)
+	args := append(evalSha(readScript, []any{part.in, part.timers, part.meta, part.seen[0], part.seen[1]}, 3+len(have.entries)), limit, look, have.mark)
 	for i := range have.entries {
 		args = append(args, &have.entries[i].Marks)
 	}

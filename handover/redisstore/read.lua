@@ -3,7 +3,8 @@
 -- KEYS[1]  in  STREAM
 -- KEYS[2]  tm  ZSET
 -- KEYS[3]  meta  HASH
--- KEYS[4]  dd  ZSET
+-- KEYS[4]  dd0  SET
+-- KEYS[5]  dd1  SET
 -- ARGV[1]  how many entries, and how many timers, at most; may be 0
 -- ARGV[2]  '1' where the stream is to be looked at, '0' where only if others have
 --          appended since it was, which is when their mark is another than
@@ -14,7 +15,7 @@
 -- them, or else of the owner's own, came before, by position, the threads whose timer is
 -- due, and the thread and ms of the earliest timer that is not, if there is one, the
 -- token of the owner ('' for nobody's), the seq, and the mark.
-local stream, timers, meta, seen = unpack(KEYS)
+local stream, timers, meta, seen, also = unpack(KEYS)
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
@@ -30,9 +31,10 @@ local function known(marks_of)
   end
   local came = {}
   for i = 1, #marks, 1000 do -- unpack has a limit
-    local scores = redis.call('ZMSCORE', seen, unpack(marks, i, math.min(i + 999, #marks)))
-    for j, score in ipairs(scores) do
-      came[marks[i + j - 1]] = score
+    local last = math.min(i + 999, #marks)
+    local here, there = redis.call('SMISMEMBER', seen, unpack(marks, i, last)), redis.call('SMISMEMBER', also, unpack(marks, i, last))
+    for j = 1, #here do
+      came[marks[i + j - 1]] = here[j] + there[j] > 0
     end
   end
   local positions, first = {}, 1

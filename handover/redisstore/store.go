@@ -60,8 +60,8 @@ type Options struct {
 	// Retention is how long a thread and its history are kept after the last
 	// change. At least an hour. Defaults to 30 days.
 	Retention time.Duration
-	// Horizon is how long an event's id and the echo of an effect are remembered.
-	// At least an hour, which is for how long Meta repeats a delivery. Defaults to
+	// Horizon is how long an event's id and the echo of an effect are remembered, and at
+	// most twice that. At least an hour, which is for how long Meta repeats a delivery. Defaults to
 	// 48 h.
 	//
 	// https://developers.facebook.com/docs/messenger-platform/webhooks

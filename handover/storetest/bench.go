@@ -74,6 +74,19 @@ func (b *bench) acquire(t *testing.T, p int, token string) handover.Lease {
 	return lease
 }
 
+// pass lets time pass, in which the lease is renewed now and then.
+func (b *bench) pass(t *testing.T, lease handover.Lease, d time.Duration) {
+	t.Helper()
+	const now = Horizon / 48
+	for first := true; d > 0 || first; first = false {
+		b.Advance(min(d, now))
+		d -= now
+		if _, lost, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL); err != nil || len(lost) > 0 {
+			t.Fatalf("Renew() = %v, %v", lost, err)
+		}
+	}
+}
+
 // commit applies c with the lease, and moves the lease on.
 func (b *bench) commit(t *testing.T, lease *handover.Lease, c handover.Commit) handover.Committed {
 	t.Helper()

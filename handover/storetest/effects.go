@@ -58,15 +58,14 @@ func anEchoedEffectIsKnown(t *testing.T, b *bench) {
 
 func anEchoIsKnownUntilTheHorizon(t *testing.T, b *bench) {
 	lease := b.acquire(t, 5, "owner")
+	b.pass(t, lease, Horizon+Horizon/24)
 	b.commit(t, &lease, handover.Commit{Echoed: []string{"a"}})
 	put := func() []string {
 		t.Helper()
-		_, _, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL)
-		must(t, err)
 		return b.commit(t, &lease, handover.Commit{Put: []handover.Pending{effect("a", "1")}}).Known
 	}
-	b.Advance(Horizon - time.Minute)
+	b.pass(t, lease, Horizon-time.Minute)
 	wantEqual(t, "known effects within the horizon", put(), []string{"a"})
-	b.Advance(2 * time.Minute)
-	wantEqual(t, "known effects after the horizon", len(put()), 0)
+	b.pass(t, lease, Horizon+3*Horizon/48) // it is renewed each 48th of it
+	wantEqual(t, "known effects after twice the horizon", len(put()), 0)
 }

@@ -41,25 +41,37 @@ func concurrentDuplicatesAreStoredOnce(t *testing.T, b *bench) {
 	wantEqual(t, "stored events", b.mids(t, 5), mids)
 }
 
+// An id is known for as long as the horizon at least, and twice as long at most,
+// whenever in that time it came.
 func duplicatesAreKnownUntilTheHorizon(t *testing.T, b *bench) {
 	key := threadIn(7, 0)
 	lease := b.acquire(t, 7, "owner")
-	b.append(t, key, "a")
-	b.consume(t, &lease)
-	renew := func() {
-		t.Helper()
-		if _, lost, err := b.Renew(t.Context(), []handover.Lease{lease}, leaseTTL); err != nil || len(lost) > 0 {
-			t.Fatalf("Renew() = %v, %v", lost, err)
+	ids := []string{"first", "early", "late"}
+	for i, id := range ids {
+		if i > 0 {
+			b.pass(t, lease, Horizon/3)
 		}
+		b.append(t, key, id)
+		b.consume(t, &lease)
 	}
-	b.Advance(Horizon - time.Minute)
-	renew() // which is when ids are forgotten
-	b.append(t, key, "a")
-	wantEqual(t, "stored events within the horizon", b.mids(t, 7), []string{})
-	b.Advance(2 * time.Minute)
-	renew()
-	b.append(t, key, "a")
-	wantEqual(t, "stored events after the horizon", b.mids(t, 7), []string{"a"})
+	b.pass(t, lease, Horizon/3-time.Minute)
+	b.append(t, key, ids...)
+	wantEqual(t, "stored events within the horizon of the first", b.mids(t, 7), []string{})
+	b.pass(t, lease, Horizon/3)
+	b.append(t, key, ids[1:]...)
+	wantEqual(t, "stored events within the horizon of the second", b.mids(t, 7), []string{})
+	b.pass(t, lease, Horizon/3)
+	b.append(t, key, ids[2:]...)
+	wantEqual(t, "stored events within the horizon of the last", b.mids(t, 7), []string{})
+	b.append(t, key, "much later")
+	b.consume(t, &lease)
+	b.pass(t, lease, Horizon/2)
+	b.append(t, key, "much later")
+	wantEqual(t, "stored events within the horizon of the one after them", b.mids(t, 7), []string{})
+	b.consume(t, &lease)
+	b.pass(t, lease, 2*Horizon)
+	b.append(t, key, ids...)
+	wantEqual(t, "stored events long after the horizon of all", b.mids(t, 7), ids)
 }
 
 func entriesKeepTheirOrderAndContent(t *testing.T, b *bench) {
