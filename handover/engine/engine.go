@@ -137,6 +137,7 @@ type Engine struct {
 	store Store
 	turns pace
 	crew  *crew
+	limit limit // of a call
 
 	mu           sync.Mutex
 	partitions   map[int]*partition // owned
@@ -199,6 +200,7 @@ func New(o Options) (*Engine, error) {
 		store:      o.Store,
 		turns:      newPace(),
 		crew:       newCrew(),
+		limit:      limit{length: o.CallTimeout, now: o.Now},
 		partitions: map[int]*partition{}, wanted: map[int]bool{}, asked: map[int]bool{}, acquisitions: make(chan struct{}, maxAcquisitions),
 		wakeup: make(chan struct{}, 1),
 	}

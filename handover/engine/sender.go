@@ -93,8 +93,7 @@ func (s *sender) call(ctx context.Context, what string, do func(context.Context)
 // made makes a call and lets the Page's lane know how it ended; words tells that it
 // puts some into the thread.
 func (s *sender) made(ctx context.Context, what string, words bool, do func(context.Context) error) error {
-	timed, cancel := context.WithTimeout(ctx, s.e.CallTimeout)
-	defer cancel()
+	timed := s.e.limit.begin(ctx)
 	if !s.p.trusted() { // asked after the timeout began: a freeze in between must not lengthen it
 		return errUntrusted
 	}
