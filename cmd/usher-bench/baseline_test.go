@@ -57,7 +57,8 @@ func TestSketch(t *testing.T) {
 		<-all
 		mu.Lock()
 		defer mu.Unlock()
-		if calls[string(id)]--; calls[string(id)] == 0 {
+		calls[string(id)]--
+		if calls[string(id)] == 0 {
 			delete(calls, string(id))
 		}
 		replies++

@@ -16,7 +16,7 @@ const garbageRoom = 24 << 20
 // percentFor returns Go's setting (GOGC) with so many bytes in use: 100, and more where
 // that would leave less than garbageRoom.
 func percentFor(inUse uint64) int {
-	return int(max(100, 100*garbageRoom/max(inUse, garbageRoom/10)))
+	return int(min(1000, max(100, 100*garbageRoom/float64(max(inUse, 1)))))
 }
 
 // collectInTime sets the garbage collector after each of its cycles, until stop. Whoever

@@ -28,7 +28,7 @@ func (l *limit) begin(on context.Context) context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	if l.ctx == nil || l.on != on || now.Sub(l.since) >= l.length/shares || l.ctx.Err() != nil {
+	if l.ctx == nil || l.on != on || now.Sub(l.since) >= l.length/shares {
 		ctx, cancel := context.WithTimeout(on, l.length)
 		context.AfterFunc(ctx, cancel) // others may use it until then
 		l.on, l.ctx, l.since = on, ctx, now

@@ -94,12 +94,11 @@ if kind == 'zset' then
   for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     redis.call('ZINCRBY', KEYS[1], -ms, member)
   end
-elseif kind == 'hash' then
-  for _, field in ipairs({ 'expiry', 'marked' }) do
-    if redis.call('HEXISTS', KEYS[1], field) == 1 then
-      redis.call('HINCRBY', KEYS[1], field, -ms)
-    end
-  end
+end
+for _, field in ipairs(kind == 'hash' and { 'expiry', 'marked' } or {}) do
+  if redis.call('HEXISTS', KEYS[1], field) == 1 then
+    redis.call('HINCRBY', KEYS[1], field, -ms)
+  end; -- no other field is a time
 end
 local left = redis.call('PTTL', KEYS[1])
 if left >= 0 then

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	_ "embed" // read.lua
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -54,50 +55,69 @@ func (s *Store) Read(ctx context.Context, p, limit int) (handover.Batch, error) 
 // unpackBatch reads what read.lua returns to who has entries without a look. Seen tells
 // that others were seen in the stream instead.
 func unpackBatch(reply []any, have []handover.Entry) (batch handover.Batch, seen bool, mark string, err error) {
-	if len(reply) != 8 {
+	r := replyReader{left: reply}
+	now, entries, known := r.text(), r.any(), r.list()
+	due, next := r.list(), r.list()
+	token, seq, mark := r.text(), r.text(), r.text()
+	inStream, seen := entries.([]any)
+	if r.bad || len(r.left) > 0 || !seen && entries != nil {
 		return batch, false, "", fmt.Errorf("%w: %v", errReply, reply)
 	}
-	now, isText := reply[0].(string)
-	entries, seen := reply[1].([]any)
-	known, haveKnown := reply[2].([]any)
-	due, haveDue := reply[3].([]any)
-	next, haveNext := reply[4].([]any)
-	token, haveToken := reply[5].(string)
-	seq, haveSeq := reply[6].(string)
-	mark, haveMark := reply[7].(string)
-	if !isText || !seen && reply[1] != nil || !haveKnown || !haveDue || !haveNext || !haveToken || !haveSeq || !haveMark {
-		return batch, false, "", fmt.Errorf("%w: %v", errReply, reply)
-	}
-	if batch.Now, err = unixMilli(now); err != nil {
-		return batch, false, "", err
-	}
+	var nowErr, seqErr, entriesErr, nextErr error
+	batch.Now, nowErr = unixMilli(now)
 	batch.Token = token
-	if batch.Seq, err = strconv.ParseInt(seq, 10, 64); err != nil {
-		return batch, false, "", fmt.Errorf("%w: seq %q", errReply, seq)
-	}
+	batch.Seq, seqErr = strconv.ParseInt(seq, 10, 64)
 	if batch.Entries = have; seen {
-		if batch.Entries, err = unpackEntries(entries); err != nil {
-			return batch, false, "", err
-		}
+		batch.Entries, entriesErr = unpackEntries(inStream)
 	}
-	for _, position := range known {
-		at, _ := position.(int64)
+	for r.left = known; len(r.left) > 0; {
+		at, _ := r.any().(int64)
 		if at < 1 || at > int64(len(batch.Entries)) {
-			return batch, false, "", fmt.Errorf("%w: entry %v", errReply, position)
+			return batch, false, "", fmt.Errorf("%w: entry %d of %d", errReply, at, len(batch.Entries))
 		}
 		batch.Entries[at-1].Known = true
 	}
 	batch.Due = make([]string, len(due))
-	for i, thread := range due {
-		if batch.Due[i], isText = thread.(string); !isText {
-			return batch, false, "", fmt.Errorf("%w: thread %v", errReply, thread)
-		}
+	r.left = due
+	for i := range due {
+		batch.Due[i] = r.text()
 	}
 	if len(next) == 2 {
-		score, _ := next[1].(string)
-		batch.NextDue, err = unixMilli(score)
+		r.left = next[1:]
+		batch.NextDue, nextErr = unixMilli(r.text())
 	}
-	return batch, seen, mark, err
+	if r.bad {
+		return batch, false, "", fmt.Errorf("%w: %v", errReply, reply)
+	}
+	return batch, seen, mark, errors.Join(nowErr, seqErr, entriesErr, nextErr)
+}
+
+// replyReader takes a reply apart, one value after the other; bad tells that one was
+// of another type, or missing.
+type replyReader struct {
+	left []any
+	bad  bool
+}
+
+func (r *replyReader) any() (v any) {
+	if len(r.left) == 0 {
+		r.bad = true
+		return nil
+	}
+	v, r.left = r.left[0], r.left[1:]
+	return v
+}
+
+func (r *replyReader) text() string {
+	text, ok := r.any().(string)
+	r.bad = r.bad || !ok
+	return text
+}
+
+func (r *replyReader) list() []any {
+	list, ok := r.any().([]any)
+	r.bad = r.bad || !ok
+	return list
 }
 
 func unpackEntries(replies []any) (entries []handover.Entry, err error) {

@@ -35,8 +35,9 @@ type shelf struct {
 
 // shelved is an entry with its id, read.
 type shelved struct {
-	id entryID
 	handover.Entry
+
+	id entryID
 }
 
 const (
@@ -103,7 +104,7 @@ func (s *shelf) put(token string, e handover.Entry) {
 	case err != nil, !s.top.less(id), len(s.entries) >= shelfRoom:
 		s.doubtful()
 	default:
-		s.entries, s.top = append(s.entries, shelved{id, e}), id
+		s.entries, s.top = append(s.entries, shelved{e, id}), id
 	}
 }
 
@@ -151,7 +152,7 @@ func (s *shelf) looked(v view, entries []handover.Entry, limit int, mark string,
 			return err
 		}
 		e.Known = false // which depends on what is read with it
-		seen[i] = shelved{id, e}
+		seen[i] = shelved{e, id}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,7 +34,7 @@ func entriesOf(ids string) (entries []handover.Entry) {
 	return entries
 }
 
-// looks looks into a stream that holds entries, while something happens.
+// looks is a look into a stream that holds entries, while something happens.
 func (l *library) looks(ids string, meanwhile func()) {
 	l.Helper()
 	v := l.view(4, l.now)

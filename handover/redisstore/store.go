@@ -124,8 +124,11 @@ func New(rdb redis.UniversalClient, o Options) (*Store, error) {
 		return nil, err
 	}
 	k := keys(o.Prefix)
-	s := &Store{Options: o, rdb: rdb, keys: k, partitions: k.partitions(o.Partitions),
-		shelves: make([]shelf, o.Partitions), now: time.Now, marks: marker{process: rand.Text()}} //nolint:forbidigo // the monotonic clock
+	s := &Store{
+		Options: o, rdb: rdb, keys: k, partitions: k.partitions(o.Partitions),
+		shelves: make([]shelf, o.Partitions), now: time.Now, //nolint:forbidigo // the monotonic clock
+		marks: marker{process: rand.Text()},
+	}
 	s.doors.find, s.loops.find = write, write
 	if o.Durability == Replicated {
 		s.doors.wait = s.wait

@@ -76,7 +76,8 @@ func (a *answer) compose(date string, last bool) []byte {
 	if len(a.header["Date"]) == 0 {
 		a.header["Date"] = []string{date}
 	}
-	out := append(a.out[:0], "HTTP/1.1 "...)
+	out := a.out[:0]
+	out = append(out, "HTTP/1.1 "...)
 	out = strconv.AppendInt(out, int64(a.status), 10)
 	out = append(out, ' ')
 	out = append(out, http.StatusText(a.status)...)
@@ -95,8 +96,9 @@ func (a *answer) compose(date string, last bool) []byte {
 		}
 	}
 	out = append(out, crlf...)
-	a.out = append(out, a.body...)
-	return a.out
+	out = append(out, a.body...)
+	a.out = out
+	return out
 }
 
 // appendValue appends the value of a header. Whatever a handler puts there, a line ends

@@ -129,11 +129,13 @@ func talk(tb testing.TB, address, says string) (answers []string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer raw.Close()
+	defer func() { _ = raw.Close() }()
 	_ = raw.SetDeadline(time.Now().Add(20 * time.Second))
 	go func() {
 		_, _ = io.WriteString(raw, says) // it may have heard enough before the end
-		_ = raw.(*net.TCPConn).CloseWrite()
+		if tcp, ok := raw.(*net.TCPConn); ok {
+			_ = tcp.CloseWrite()
+		}
 	}()
 	r := bufio.NewReader(raw)
 	for {
@@ -142,6 +144,7 @@ func talk(tb testing.TB, address, says string) (answers []string) {
 			return answers
 		}
 		body, err := io.ReadAll(res.Body)
+		err = errors.Join(err, res.Body.Close())
 		res.Header.Del("Date")
 		answers = append(answers, fmt.Sprintf("%s %v %v %q %v", res.Status, res.Close, res.Header, body, err))
 	}
@@ -290,8 +293,8 @@ func (c *caller) hears(tb testing.TB) (status int, last bool) {
 	if err != nil {
 		return 0, true
 	}
-	defer res.Body.Close()
-	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+	_, err = io.Copy(io.Discard, res.Body)
+	if err = errors.Join(err, res.Body.Close()); err != nil {
 		tb.Error(err)
 	}
 	return res.StatusCode, res.Close
@@ -419,8 +422,8 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
-func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+func (p *pipes) Close() error { close(p.closed); return nil }
+func (*pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // Who does not say what he has begun, or anything at all, is waited for as long as by
 // net/http.
@@ -532,7 +535,7 @@ func BenchmarkExchange(b *testing.B) {
 	b.Run("net_http", func(b *testing.B) {
 		l, server := listen(b), bare(handler)
 		go func() { _ = server.Serve(l) }()
-		defer server.Close()
+		defer func() { _ = server.Close() }()
 		run(b, l.Addr().String())
 	})
 }

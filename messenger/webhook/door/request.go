@@ -160,7 +160,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 		return 0, io.EOF
 	}
 	n, err = b.c.r.Read(p[:min(int64(len(p)), b.left)])
-	if b.left -= int64(n); err == io.EOF && b.left > 0 { //nolint:errorlint // as a reader it is compared
+	if b.left -= int64(n); err == io.EOF && b.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
 	b.err = err
