@@ -35,6 +35,10 @@ var situations = []situation{
 		[]string{"handover/engine TestKilledAfterSendingIsSettledByTheEcho", "handover/engine TestDoubtOutlivesACleanStop", "chaos replica killed at send.after"},
 	},
 	{
+		"a crash or a failover forgets how a handoff ended, and an agent has given the thread back since", "it is looked at once more before it is passed again",
+		[]string{"handover/engine TestHandoffGivenBackIsNotPassedAgain"},
+	},
+	{
 		"frozen for longer than its leases, and woken while another has its partitions", "its commits are refused, and it begins no call",
 		[]string{"handover/redisstore TestConformance/a_zombie_is_refused_and_writes_nothing", "handover/engine TestOwnerWithoutTrustBeginsNoCall", "messenger/graph TestNothingIsSentPastItsTime", "cmd/usher TestReplicaKilledAndReplicaFrozen", "chaos replica frozen"},
 	},
@@ -45,6 +49,10 @@ var situations = []situation{
 	{
 		"a lease is taken away by hand", "its former owner is refused at its next commit and begins no call",
 		[]string{"handover/engine TestStolenLeaseSendsNothing", "handover/engine TestStolenLeaseStopsWaitingSenders"},
+	},
+	{
+		"a replica that has lost a partition, and does not know, takes a delivery for it", "its new owner is told before the 200, and decides it in its place",
+		[]string{"handover/redisstore TestAnOwnerOutOfTimeTellsOfWhatHeAppends", "handover/redisstore TestEntriesOfAllComeInOrder"},
 	},
 	{
 		"a replica's clock is an hour off", "nothing: times are Redis's, durations the monotonic clock's",

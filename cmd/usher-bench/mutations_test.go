@@ -76,6 +76,11 @@ var mutations = []mutation{
 `}},
 	},
 	{
+		"foreign", "G3", "an owner looks for what others have appended, which they mark", "does not look at the mark",
+		"was decided before an event that was accepted earlier", bursts,
+		[]change{{"handover/redisstore/read.lua", "ARGV[2] == '1' or mark ~= ARGV[3]", "ARGV[2] == '1'"}},
+	},
+	{
 		"fence", "G4", "a commit is refused without the owner's token", "lets anybody commit who knows the step",
 		"commits with an outdated token were accepted", freezes,
 		[]change{{"handover/redisstore/commit.lua", "if is[1] ~= ARGV[1] then", "if false then"}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -15,7 +16,7 @@ func outliveNobody(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGKILL }
 const canFillDisk = true
 
 // fillDisk lets a process make no file longer, as on a full disk, or again as long as it
-// may. It must have been started to ignore SIGXFSZ.
+// may. It must have been started to ignore SIGXFSZ. One that has ended has no files.
 func (c *child) fillDisk(full bool) error {
 	var limit unix.Rlimit
 	err := unix.Prlimit(c.cmd.Process.Pid, unix.RLIMIT_FSIZE, nil, &limit)
@@ -25,7 +26,7 @@ func (c *child) fillDisk(full bool) error {
 		}
 		err = unix.Prlimit(c.cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.ESRCH) { // which is that of one that has ended
 		return fmt.Errorf("limit the files of %s: %w", c.name, err)
 	}
 	return nil

@@ -52,7 +52,7 @@ func BenchmarkMarshal(b *testing.B) {
 	at := time.UnixMilli(1_800_000_000_123).UTC()
 	r := record{State: handover.State{CustomerAt: at, Answered: true, Episodes: 1, Generation: 2, Since: at, Cause: handover.CauseDone}}
 	f := effect{
-		ID: EffectID("t", "e", 0), Chain: EffectID("t", "e", 0), Thread: "1000000000000001:7000000000000001", Order: 12345, Gen: 2, Call: callSaid, At: at, Accepted: at,
+		ID: EffectID("t", "e", 0, true), Chain: EffectID("t", "e", 0, true), Thread: "1000000000000001:7000000000000001", Order: 12345, Gen: 2, Call: callSaid, At: at, Accepted: at,
 		Message: &graph.Message{Text: "We are open from nine to five.", QuickReplies: []graph.QuickReply{{Title: "A person", Payload: handover.PayloadHandoff}}},
 	}
 	l := Line{At: at, Thread: f.Thread, What: string(messenger.KindMessage), ID: "message:m_AbCdEfGhIjKlMnOpQrStUvWxYz", Effects: []string{"answer"}, Notes: []string{"rule hours"}}

@@ -624,3 +624,23 @@ func TestAnnouncementsOfOthersAreNoWork(t *testing.T) {
 		t.Errorf("%d texts made the replicas look at the members %d times", people, n)
 	}
 }
+
+// An event whose answer a failover has forgotten may lead to something else when it is
+// decided again. The echo of the answer is none of that.
+func TestEchoOfAnAnswerSettlesNoOtherCall(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	w.handOff()
+	key := messenger.ThreadKey{Page: page, PSID: ann}.String()
+	answer := engine.EffectID(key, "message:m_back", 0, true)
+	w.accept(messenger.Event{Kind: messenger.KindEcho, App: app, Metadata: "usher:" + answer, Standby: true})
+	back := standby(text("bot"))
+	back.MID = "m_back"
+	w.accept(back)
+	w.called("take", "ok", 1)
+	w.moved(handover.Bot, handover.CauseKeyword)
+	if taken := count(w.graph.log(), "take"); taken != 1 {
+		t.Errorf("calls = %q, want a take", w.graph.log())
+	}
+}

@@ -137,9 +137,15 @@ func (f *effect) String() string {
 const metadataPrefix = "usher:"
 
 // EffectID returns the id of the n-th effect, counted from 0, of the line of history
-// whose ID is event. A message carries it as its metadata, behind "usher:".
-func EffectID(thread, event string, n int) string {
-	sum := sha256.Sum256([]byte(thread + "\x00" + event + "\x00" + strconv.Itoa(n)))
+// whose ID is event. A message, which is words, carries it as its metadata, behind
+// "usher:". What is none has another id: where a failover forgot what an event had led
+// to, and it now leads to something else, the echo of a message does not settle that.
+func EffectID(thread, event string, n int, words bool) string {
+	name := thread + "\x00" + event + "\x00" + strconv.Itoa(n)
+	if !words {
+		name += "\x00"
+	}
+	sum := sha256.Sum256([]byte(name))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 

@@ -266,7 +266,7 @@ func (s *step) park() {
 // succeeded.
 func (s *step) chain(effects []*effect) {
 	for _, f := range effects {
-		f.ID = EffectID(s.th.key, s.id, s.n)
+		f.ID = EffectID(s.th.key, s.id, s.n, f.speaks())
 		s.n++
 		f.Thread, f.Gen, f.At = s.th.key, s.th.rec.State.Generation, s.t.now
 		f.Chain, f.Trace = effects[0].ID, s.trace

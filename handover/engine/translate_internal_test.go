@@ -13,7 +13,7 @@ func TestTranslate(t *testing.T) {
 	t.Parallel()
 	const us, crm, bots messenger.AppID = "1517776481860111", "222", "333"
 	at := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
-	id := "usher:" + EffectID("1:2", "e", 0)
+	id := "usher:" + EffectID("1:2", "e", 0, true)
 	tests := map[string]struct {
 		event messenger.Event
 		want  handover.Event // nil: it concerns nobody's control

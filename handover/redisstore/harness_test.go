@@ -93,12 +93,12 @@ local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'zset' then
   for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     redis.call('ZINCRBY', KEYS[1], -ms, member)
-  end
+  end -- scores are times
 end
 for _, field in ipairs(kind == 'hash' and { 'expiry', 'marked' } or {}) do
   if redis.call('HEXISTS', KEYS[1], field) == 1 then
     redis.call('HINCRBY', KEYS[1], field, -ms)
-  end; -- no other field is a time
+  end -- no other field is a time
 end
 local left = redis.call('PTTL', KEYS[1])
 if left >= 0 then

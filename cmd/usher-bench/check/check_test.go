@@ -22,7 +22,10 @@ func at(s float64) time.Time {
 // place is where the n-th delivery stands in the ledger.
 func place(n int64) check.Place { return check.Place{Seq: n} }
 
-func effect(event string) string { return engine.EffectID(name, event, 0) }
+func effect(event string) string { return engine.EffectID(name, event, 0, true) }
+
+// silent is the id of what is no message.
+func silent(event string) string { return engine.EffectID(name, event, 0, false) }
 
 // told is an event that was delivered once, with the n-th delivery, at second n.
 func told(n int64, id string, by check.By) check.Told {
@@ -69,7 +72,7 @@ func faultless() check.Evidence {
 					{At: at(7), What: "message", ID: q2, Notes: []string{"silent"}},
 					{At: at(8), What: "echo", ID: "echo:agent", Moved: true, From: handover.Waiting, To: handover.Human, Cause: handover.CauseAgentSpoke},
 					{At: at(38.2), What: "timer", ID: "timer:1", Effects: []string{"take"}},
-					{At: at(38.3), What: "call", ID: "call:" + effect("timer:1") + ":0", Call: "take", Outcome: "ok", Moved: true, From: handover.Human, To: handover.Bot, Cause: handover.CauseTimeLimit},
+					{At: at(38.3), What: "call", ID: "call:" + silent("timer:1") + ":0", Call: "take", Outcome: "ok", Moved: true, From: handover.Human, To: handover.Bot, Cause: handover.CauseTimeLimit},
 				},
 				Echoed: map[string]bool{effect(q1): true, effect(human): true},
 			},
@@ -417,7 +420,7 @@ func takenTwice(acked float64) func(*check.Evidence, *check.Thread) {
 		t.Told = append(t.Told, told(38, "message:bot", check.Customer), told(38, "echo:again", check.Agent), wants(told(39, "message:q3", check.Customer), check.Answer, "a3."))
 		t.Told[len(t.Told)-2].Acked = at(acked)
 		t.History[6] = engine.Line{At: at(38.2), What: "message", ID: "message:bot", Effects: []string{"take"}}
-		t.History[7].ID, t.History[7].Cause = "call:"+effect("message:bot")+":0", handover.CauseKeyword
+		t.History[7].ID, t.History[7].Cause = "call:"+silent("message:bot")+":0", handover.CauseKeyword
 		t.History = append(t.History,
 			engine.Line{At: at(38.6), What: "echo", ID: "echo:again", Moved: true, From: handover.Bot, To: handover.Human, Cause: handover.CauseAgentSpoke},
 			engine.Line{At: at(39), What: "message", ID: "message:q3", Notes: []string{"people have the thread"}})

@@ -67,8 +67,9 @@ func read(t *Thread) *story {
 			s.lines[l.ID] = append(s.lines[l.ID], i)
 		}
 		for n, what := range l.Effects {
-			id := engine.EffectID(t.Name, l.ID, n)
-			s.effects[id] = &effect{line: i, what: what}
+			f := &effect{line: i, what: what}
+			id := engine.EffectID(t.Name, l.ID, n, f.says())
+			s.effects[id] = f
 			s.order = append(s.order, id)
 		}
 		for _, note := range l.Notes {
@@ -186,7 +187,7 @@ func (s *story) back(from, to time.Time) bool {
 // failover may have made Usher forget. What was done after it lasts: when the event is
 // decided again people may have the thread, since a handoff was forgotten as well.
 func (j *judge) saidBefore(s *story, t Told) bool {
-	id := engine.EffectID(s.Name, t.ID, 0)
+	id := engine.EffectID(s.Name, t.ID, 0, true)
 	return slices.ContainsFunc(s.Calls, func(c Call) bool {
 		return c.Sent && c.Effect == id && strings.Contains(c.Text, t.Text) && j.forgotten(c)
 	})
@@ -422,8 +423,9 @@ func (j *judge) silent(s *story) {
 // disclosure before it.
 func (j *judge) words(s *story, t Told, lines []int) {
 	for _, i := range lines {
-		for n := range s.History[i].Effects {
-			for _, c := range s.effects[engine.EffectID(s.Name, s.History[i].ID, n)].sends {
+		for n, what := range s.History[i].Effects {
+			f := &effect{what: what}
+			for _, c := range s.effects[engine.EffectID(s.Name, s.History[i].ID, n, f.says())].sends {
 				j.g[g7].expect(strings.Contains(c.Text, t.Text), "%s: %s was answered with other words", s.Name, t.ID)
 			}
 		}
