@@ -10,6 +10,10 @@
 // (request.go): a POST of HTTP/1.1 whose length is told. Whatever is not of that form,
 // or is wrong in any way, it leaves to net/http, from its first byte on and with all that
 // follows: there is nothing that it refuses by itself, and no leniency of its own.
+//
+// What it differs in from net/http is that the context of a request does not end when
+// who sent it hangs up, and that an answer is written when the handler has ended, not
+// before: a handler cannot flush it, nor take the connection over.
 package door
 
 import (
