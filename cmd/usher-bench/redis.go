@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/signal"
@@ -378,28 +379,34 @@ func (r *redisRig) close() error {
 	return errors.Join(errs...)
 }
 
-// busOffset is how far the port of the cluster bus is above a node's own, and
-// highestPort leaves room for it.
+// busOffset is how far the port of the cluster bus is above a node's own.
+const busOffset = 10_000
+
+// The ports that servers get. Systems give connections higher ones: a server that is
+// away for a while, or starts, would find its own taken, for as long as the connection
+// is there.
 const (
-	busOffset   = 10_000
-	highestPort = 55_000
+	lowestPort  = 10_000
+	highestPort = 32_767 - busOffset
 )
 
-// freePort asks the system for a port that is free now.
-func freePort(ctx context.Context) (int, error) {
-	for {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, err
-		}
-		at, ok := l.Addr().(*net.TCPAddr)
-		if err := l.Close(); err != nil {
-			return 0, err
-		}
-		if ok && at.Port <= highestPort {
-			return at.Port, nil
+// freePort returns a port that is free now, as is that of its bus.
+func freePort(ctx context.Context) (port int, err error) {
+	for range 1000 {
+		port = lowestPort + rand.IntN(highestPort-lowestPort+1)
+		if err = errors.Join(tryPort(ctx, port), tryPort(ctx, port+busOffset)); err == nil {
+			return port, nil
 		}
 	}
+	return 0, fmt.Errorf("no port is free: %w", err)
+}
+
+func tryPort(ctx context.Context, port int) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // startWithin bounds every start, on a busy machine.
