@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"sync/atomic"
+	"sync"
 )
 
 // garbageRoom is how much garbage, in bytes, there is before it is collected, at least.
@@ -28,14 +28,18 @@ func collectInTime() (stop func()) {
 	c := &collecting{before: debug.SetGCPercent(percentFor(0))}
 	c.watch()
 	return func() {
-		c.stopped.Store(true)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.stopped = true
 		debug.SetGCPercent(c.before)
 	}
 }
 
 type collecting struct {
-	before  int
-	stopped atomic.Bool
+	before int
+
+	mu      sync.Mutex // a cycle may end while it stops
+	stopped bool
 }
 
 // watch makes a piece of garbage: its end tells that a cycle has ended.
@@ -46,7 +50,9 @@ func (c *collecting) watch() {
 }
 
 func (c *collecting) adjust() {
-	if c.stopped.Load() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
 		return
 	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
