@@ -400,25 +400,14 @@ func TestOperatorsOrders(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.start()
-	key := messenger.ThreadKey{Page: page, PSID: ann}
-	order := func(c engine.Command) {
-		t.Helper()
-		body, err := engine.Order{ID: "order-" + string(c), Thread: key.String(), Command: c}.Marshal()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := w.store.Command(t.Context(), key, "order-"+string(c), body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	order(engine.OrderPass)
+	w.order(engine.OrderPass)
 	w.moved(handover.Waiting, handover.CauseOperator)
 	w.called("say_and_pass", "ok", 1)
-	order(engine.OrderTake)
+	w.order(engine.OrderTake)
 	w.moved(handover.Bot, handover.CauseOperator)
-	order(engine.OrderRelease)
+	w.order(engine.OrderRelease)
 	w.called("release", "ok", 1)
-	order(engine.OrderDelete)
+	w.order(engine.OrderDelete)
 	ev := text("hello") // to the forgotten thread it is the first text again
 	w.accept(ev)
 	w.called("answer", "ok", 1)
@@ -521,13 +510,31 @@ func (d *deadStore) Release(ctx context.Context, l handover.Lease, clean bool) e
 	return d.Store.Release(ctx, l, clean)
 }
 
+// deadGraph is the Graph of a replica that was killed, once it is dead. What was on its
+// way still arrives.
+type deadGraph struct {
+	engine.Graph
+
+	of *deadStore
+}
+
+func (d *deadGraph) Send(ctx context.Context, to messenger.PSID, m graph.Message) (messenger.MessageID, error) {
+	if err := d.of.check(); err != nil {
+		return "", err
+	}
+	return d.Graph.Send(ctx, to, m)
+}
+
 // startMortal runs a replica that can be killed: from then on nothing it does
-// reaches the store, as after kill -9.
+// reaches the store, and it says nothing more, as after kill -9.
 func (w *world) startMortal() (kill func()) {
 	w.t.Helper()
 	o := w.options()
 	store := &deadStore{Store: w.store}
 	o.Store, o.StopTimeout = store, time.Millisecond
+	pg := o.Pages[page]
+	pg.Graph = &deadGraph{Graph: pg.Graph, of: store}
+	o.Pages[page] = pg
 	e, err := engine.New(o)
 	if err != nil {
 		w.t.Fatal(err)

@@ -95,13 +95,7 @@ func TestStolenLeaseStopsWaitingSenders(t *testing.T) {
 	w.accept(waits)
 	w.handled("message:m_waits")
 	n := messenger.ThreadKey{Page: page, PSID: ann}.Partition(8)
-	token := w.mini.HGet(fmt.Sprintf("usher:{p%d}:meta", n), "token")
-	if err := w.store.Release(t.Context(), handover.Lease{Partition: n, Token: token}, false); err != nil {
-		t.Fatal(err)
-	}
-	if _, held, err := w.store.Acquire(t.Context(), n, "thief", time.Hour); err != nil || !held {
-		t.Fatalf("Acquire() = %v, %v, want it held", held, err)
-	}
+	w.mini.HSet(fmt.Sprintf("usher:{p%d}:meta", n), "token", "thief") // were it given back first, its owner could be the quickest to have it
 	w.accept(text("two"))
 	w.eventually("the theft is noticed", func() bool { return e.Stats().Lost == 1 })
 	if n := w.store.Refused(); n > 0 {
@@ -373,6 +367,28 @@ func TestEffectKnownByItsEchoIsNotSentAgain(t *testing.T) {
 	w.start()
 	w.called("answer", "ok", 2)
 	w.wantTexts("two of two")
+}
+
+// Nor is one that its sender could have been given ahead.
+func TestFollowerKnownByItsEchoIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	first := newWorld(t)
+	ev := text("two")
+	ev.MID = "m_again"
+	first.start()
+	first.accept(ev)
+	first.called("answer", "ok", 2)
+
+	w := newWorld(t)
+	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
+	ev.Thread = messenger.ThreadKey{}
+	w.accept(messenger.Event{Kind: messenger.KindEcho, App: app, Metadata: first.graph.metadata(0)}, text("hours"), ev)
+	w.start()
+	<-w.graph.begun
+	w.handled("message:m_again")
+	close(w.graph.hold)
+	w.called("answer", "ok", 3)
+	w.wantTexts("We are open from nine to five.", "two of two")
 }
 
 // withNames is a script that needs to know the customer.

@@ -302,6 +302,19 @@ func (w *world) accept(evs ...messenger.Event) {
 	}
 }
 
+// order is an operator's command for Ann's thread.
+func (w *world) order(c engine.Command) {
+	w.t.Helper()
+	key := messenger.ThreadKey{Page: page, PSID: ann}
+	body, err := engine.Order{ID: "order-" + string(c), Thread: key.String(), Command: c}.Marshal()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.store.Command(w.t.Context(), key, "order-"+string(c), body); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func text(s string) messenger.Event { return messenger.Event{Kind: messenger.KindMessage, Text: s} }
 
 func standby(ev messenger.Event) messenger.Event { ev.Standby = true; return ev }

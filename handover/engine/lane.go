@@ -109,6 +109,14 @@ func (l *lane) leave(trial bool) {
 	l.pump()
 }
 
+// goesOn tells whether who has said something may say the next thing in its place:
+// as long as nobody waits.
+func (l *lane) goesOn() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.probe != nil && l.state == Open && l.queues[0].Len()+l.queues[1].Len() == 0 && l.bucket.AllowN(l.now(), 1)
+}
+
 // pump begins what may begin, and comes back when more may.
 func (l *lane) pump() {
 	for l.probe != nil && l.slots > 0 {

@@ -125,6 +125,38 @@ func TestLaneLetsControlPassARateThatIsSpent(t *testing.T) {
 	})
 }
 
+// Who has said something says the next thing as long as it keeps nobody waiting, at the
+// same rate as all.
+func TestLaneLetsWhoSpeaksGoOn(t *testing.T) {
+	t.Parallel()
+	inLane(t, func(r *track) {
+		end := make(chan struct{})
+		for range 3 {
+			r.join("words", callSaid, end)
+		}
+		r.want("at the beginning", "words", "words", "words")
+		goesOn := func(when string, want bool) {
+			t.Helper()
+			if got := r.goesOn(); got != want {
+				t.Errorf("%s goesOn() = %v, want %v", when, got, want)
+			}
+		}
+		for range 7 {
+			goesOn("within the rate", true)
+		}
+		goesOn("with the rate spent", false)
+		time.Sleep(100 * time.Millisecond)
+		goesOn("a tenth of a second later", true)
+		time.Sleep(100 * time.Millisecond)
+		waiting := r.join("take", callTake, nil)
+		goesOn("while another waits", false)
+		r.recall(waiting)
+		r.shut(trouble{state: Limited, wait: time.Minute})
+		goesOn("during a pause", false)
+		close(end)
+	})
+}
+
 func TestLaneSlowsDownAsTheAllowanceRunsOut(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

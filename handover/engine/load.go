@@ -98,7 +98,7 @@ func (p *partition) forget() {
 		return
 	}
 	for k, th := range p.threads {
-		if len(th.queue) == 0 && !th.flying {
+		if len(th.queue) == 0 && th.sender == nil {
 			delete(p.threads, k)
 		}
 	}

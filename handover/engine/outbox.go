@@ -37,6 +37,7 @@ type result struct {
 	profile *profile        // of a read_profile
 	after   time.Duration   // how long to wait, where Meta said so
 	err     error
+	last    bool                // the sender has ended with it
 	known   bool                // no sender: the store knew the effect's echo
 	poison  bool                // the sender panicked
 	sent    messenger.MessageID // what Meta calls the message that it sent, if it did
@@ -49,8 +50,10 @@ func (t *turn) result(r result) {
 		t.commit.Sent = append(t.commit.Sent, messenger.SentID(r.sent))
 	}
 	if !r.known {
-		t.p.inFlight--
-		th.flying, f.flying, th.place = false, false, nil
+		f.flying = false
+	}
+	if r.last {
+		t.p.dismiss(th)
 	}
 	if th.gone || f.over || !slices.Contains(th.queue, f) {
 		return
@@ -140,9 +143,7 @@ func vary(d time.Duration) time.Duration {
 // settle takes an effect off the outbox. Only now is its echo remembered: the
 // store takes an effect whose echo it knows for settled.
 func (t *turn) settle(th *thread, f *effect) {
-	if f.flying {
-		t.p.recall(th)
-	}
+	t.p.recall(th, f)
 	th.queue = slices.DeleteFunc(slices.Clone(th.queue), func(g *effect) bool { return g == f })
 	t.p.requeue(th)
 	f.over = true
@@ -158,7 +159,7 @@ func (t *turn) settle(th *thread, f *effect) {
 func (t *turn) overtake(th *thread) {
 	for len(th.queue) > 1 {
 		f := th.queue[0]
-		if !f.says() || f.Attempts == 0 || !slices.ContainsFunc(th.queue[1:], (*effect).passes) || !t.p.recall(th) {
+		if !f.says() || f.Attempts == 0 || !slices.ContainsFunc(th.queue[1:], (*effect).passes) || !t.p.recall(th, f) {
 			return
 		}
 		for _, g := range slices.Clone(th.queue) {
@@ -178,7 +179,7 @@ func (t *turn) expire() {
 		for len(th.queue) > 0 {
 			f := th.queue[0]
 			why := t.tooLate(th, f)
-			if why == "" || f.known || !t.p.recall(th) {
+			if why == "" || f.known || !t.p.recall(th, f) {
 				break
 			}
 			s := t.step(th, "call", callID(f))

@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"usher/handover"
-	"usher/messenger"
 )
 
 // Bounds of a partition's loop.
 const (
-	batchSize  = 128 // entries and timers read in one go
+	batchSize  = 128 // entries and timers read, and results taken, in one go
 	maxBackoff = time.Second
 )
 
@@ -33,7 +33,7 @@ type partition struct {
 
 	threads  map[string]*thread
 	queued   map[*thread]struct{} // threads with something in their outbox
-	inFlight int
+	inFlight int                  // senders
 
 	// The store's clock as last read, and when that was by ours.
 	storeNow, readAt time.Time
@@ -41,12 +41,10 @@ type partition struct {
 	unread           bool      // there may be something to read
 	readTo           time.Time // what was accepted before has been read, by the store's clock
 
-	landed                 []result // results taken from the channel and not handled yet
-	results                chan result
+	results                results // of the calls
 	woken                  chan struct{}
 	draining               chan struct{} // closed: finish what is in flight, start nothing
 	abandoned              chan struct{} // closed: the lease is another's
-	ended                  chan struct{}
 	drainOnce, abandonOnce sync.Once
 }
 
@@ -57,8 +55,7 @@ type thread struct {
 	stored []byte        // as it is in the store
 	kept   time.Time     // when its history was last stored for as long again; zero if not by us
 	queue  []*effect     // its outbox, in order
-	flying bool          // a sender works on the head, or it waits for its turn
-	place  *place        // of the head among the Page's calls, while it is flying
+	sender *sender       // works on the head, or waits for its turn to; nil for none
 	gone   bool          // deleted
 	crowds int           // what it has in its Page's crowd
 	gen    atomic.Uint64 // of rec.State, for senders
@@ -68,8 +65,8 @@ func newPartition(e *Engine, lease handover.Lease, trusted time.Time) *partition
 	p := &partition{
 		e: e, n: lease.Partition, identity: lease, lease: lease, born: e.Now(),
 		threads: map[string]*thread{}, queued: map[*thread]struct{}{},
-		unread: true, results: make(chan result, 64), woken: make(chan struct{}, 1),
-		draining: make(chan struct{}), abandoned: make(chan struct{}), ended: make(chan struct{}),
+		unread: true, results: newResults(), woken: make(chan struct{}, 1),
+		draining: make(chan struct{}), abandoned: make(chan struct{}),
 	}
 	p.trust.Store(trusted.Sub(p.born).Nanoseconds())
 	return p
@@ -98,7 +95,6 @@ func (p *partition) now() time.Time {
 
 // run owns the partition until it is drained, lost, or ctx ends.
 func (p *partition) run(ctx context.Context) {
-	defer close(p.ended)
 	defer p.disperse()
 	log := p.e.Log.With().Int("partition", p.n).Logger()
 	err := p.retrying(ctx, func() error { return p.open(ctx) })
@@ -121,6 +117,7 @@ func (p *partition) run(ctx context.Context) {
 		}
 		err = p.wait(ctx)
 	}
+	p.drain() // who speaks says no more
 	p.recallAll()
 	switch {
 	case errors.Is(err, handover.ErrLeaseLost):
@@ -182,8 +179,7 @@ func (p *partition) wait(ctx context.Context) error {
 	case <-draining:
 	case <-timer.C:
 		p.unread = true
-	case r := <-p.results:
-		p.landed = append(p.landed, r)
+	case <-p.results.came:
 	case <-p.abandoned:
 		return handover.ErrLeaseLost
 	case <-ctx.Done():
@@ -196,7 +192,7 @@ func (p *partition) wait(ctx context.Context) error {
 func (p *partition) soonest() time.Time {
 	soonest := p.nextDue
 	for th := range p.queued {
-		if !th.flying && (soonest.IsZero() || th.queue[0].NotBefore.Before(soonest)) {
+		if th.sender == nil && (soonest.IsZero() || th.queue[0].NotBefore.Before(soonest)) {
 			soonest = th.queue[0].NotBefore
 		}
 	}
@@ -216,16 +212,17 @@ func (p *partition) doubtful() bool {
 
 // land waits for the calls in flight; what they did is settled by asking Meta.
 func (p *partition) land(ctx context.Context) {
-	for _, r := range p.landed {
-		if !r.known {
-			p.inFlight--
+	for {
+		for _, r := range p.results.take(math.MaxInt) {
+			if r.last {
+				p.inFlight--
+			}
 		}
-	}
-	p.landed = nil
-	for p.inFlight > 0 {
+		if p.inFlight == 0 {
+			return
+		}
 		select {
-		case <-p.results:
-			p.inFlight--
+		case <-p.results.came:
 		case <-ctx.Done():
 			return
 		}
@@ -279,10 +276,10 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	results := p.takeResults()
+	results := p.results.take(batchSize)
 	entries, keys, n := readEntries(batch.Entries)
 	if err := p.load(ctx, append(keys, batch.Due...)); err != nil {
-		p.landed = results
+		p.results.putBack(results)
 		return false, err
 	}
 	t := newTurn(p, len(entries)+len(results)+len(batch.Due))
@@ -316,7 +313,7 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 	}
 	p.forget()
 	p.count()
-	return p.mustRead() || len(p.results)+len(p.landed) > 0, nil
+	return p.mustRead() || p.results.there(), nil
 }
 
 // mustRead tells whether to ask the store for entries and timers. What a call led
@@ -331,21 +328,6 @@ func (p *partition) mustRead() bool {
 		return false
 	}
 	return p.unread || !p.nextDue.IsZero() && !p.nextDue.After(p.now())
-}
-
-// takeResults takes the results that have come, as many as one commit should hold.
-func (p *partition) takeResults() []result {
-	rs := p.landed
-	p.landed = nil
-	for len(rs) < batchSize {
-		select {
-		case r := <-p.results:
-			rs = append(rs, r)
-		default:
-			return rs
-		}
-	}
-	return rs
 }
 
 // commit makes a turn durable, and tells of it, and whether entries are left to
@@ -367,56 +349,6 @@ func (p *partition) commit(ctx context.Context, t *turn) (left bool, err error) 
 	p.e.Measure(Measure{What: Commit, Took: p.e.Now().Sub(begun)})
 	t.committed(done.Known, begun)
 	return done.Left, nil
-}
-
-// dispatch lets each thread whose next effect may be carried out wait for its turn
-// among the Page's calls.
-func (p *partition) dispatch(ctx context.Context) {
-	now := p.now()
-	for th := range p.queued {
-		f := th.queue[0]
-		if th.flying || f.known || f.NotBefore.After(now) {
-			continue
-		}
-		if f.Unsure && p.readTo.Before(f.NotBefore) {
-			p.unread = true // its echo may have been accepted in time, and not be read yet
-			continue
-		}
-		th.flying, f.flying = true, true
-		p.inFlight++
-		key, _ := messenger.ParseThreadKey(th.key) // a bad key has no Page
-		c, pg := *f, p.e.pages[key.Page]
-		if pg == nil {
-			go (&sender{e: p.e, p: p, th: th, f: &c}).carryOut(ctx, f)
-			continue
-		}
-		th.place = pg.lane.newPlace(f, func(trial bool) {
-			s := &sender{e: p.e, p: p, th: th, f: &c, lane: pg.lane, psid: key.PSID, trial: trial}
-			s.carryOut(ctx, f)
-		})
-		pg.lane.enter(th.place)
-	}
-}
-
-// recall takes the head of a thread's outbox back from among the Page's calls; it
-// tells whether no sender works on it.
-func (p *partition) recall(th *thread) bool {
-	if !th.flying {
-		return true
-	}
-	if th.place == nil || !th.place.lane.recall(th.place) {
-		return false
-	}
-	th.flying, th.place.f.flying, th.place = false, false, nil
-	p.inFlight--
-	return true
-}
-
-// recallAll leaves the calls to the next owner that have not begun.
-func (p *partition) recallAll() {
-	for th := range p.queued {
-		p.recall(th)
-	}
 }
 
 func isClosed(c chan struct{}) bool {

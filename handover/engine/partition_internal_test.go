@@ -6,15 +6,23 @@ import (
 )
 
 // What has landed already is not waited for, when a partition is loaded anew with
-// results at hand.
+// results at hand, but all that is under way.
 func TestLandingCountsWhatHasLanded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := &partition{inFlight: 2, landed: []result{{}, {known: true}}, results: make(chan result, 1)}
-		p.results <- result{}
-		p.land(t.Context())
-		if p.inFlight != 0 || len(p.results) > 0 {
-			t.Errorf("%d calls are in flight, %d results wait; want none", p.inFlight, len(p.results))
+		p := &partition{inFlight: 2, results: newResults()}
+		p.results.put(result{last: true}, result{known: true}, result{})
+		landed := make(chan struct{})
+		go func() { p.land(t.Context()); close(landed) }()
+		synctest.Wait()
+		if isClosed(landed) {
+			t.Error("a call in flight is not waited for")
+		}
+		p.results.put(result{})
+		p.results.put(result{last: true})
+		<-landed
+		if p.inFlight != 0 || p.results.there() {
+			t.Errorf("%d calls are in flight; want none, and no result", p.inFlight)
 		}
 	})
 }

@@ -7,34 +7,8 @@ import (
 	"runtime/debug"
 
 	"usher/handover"
-	"usher/messenger"
 	"usher/messenger/graph"
 )
-
-// sender makes the calls of one attempt at an effect.
-type sender struct {
-	e     *Engine
-	p     *partition
-	th    *thread
-	f     *effect // a copy: the loop owns the effect
-	lane  *lane   // nil for a Page that is not configured any more
-	psid  messenger.PSID
-	trial bool // it is to show whether others may follow
-	sent  messenger.MessageID
-}
-
-// carryOut makes the attempt and brings the result back to the partition's loop.
-func (s *sender) carryOut(ctx context.Context, f *effect) {
-	r := s.survive(ctx)
-	r.th, r.f, r.sent = s.th, f, s.sent
-	if s.lane != nil {
-		s.lane.leave(s.trial)
-	}
-	select {
-	case s.p.results <- r:
-	case <-s.p.ended: // the next owner settles it
-	}
-}
 
 // survive makes an attempt. Where it panics, the effect is poison, and must not
 // end one process after the other.

@@ -102,9 +102,7 @@ func (s *step) echoed(id string) bool {
 		return false
 	}
 	f := s.th.queue[at]
-	if f.flying {
-		s.t.p.recall(s.th) // what waits for its turn does not know of the echo
-	}
+	s.t.p.recall(s.th, f) // what waits for its turn does not know of the echo
 	if !f.Echoed {
 		f.Echoed = true
 		s.t.put[f] = struct{}{}
@@ -290,7 +288,7 @@ func (s *step) chain(effects []*effect) {
 // cancelOlder drops what was decided under an older generation.
 func (s *step) cancelOlder() {
 	for _, f := range slices.Clone(s.th.queue) {
-		if f.Gen < s.th.rec.State.Generation && f.Call != callReadProfile && (!f.flying || s.t.p.recall(s.th)) {
+		if f.Gen < s.th.rec.State.Generation && f.Call != callReadProfile && s.t.p.recall(s.th, f) {
 			s.t.settle(s.th, f)
 			s.note("cancelled: " + f.String())
 		}

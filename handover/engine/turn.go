@@ -322,7 +322,7 @@ func (t *turn) committed(known []string, begun time.Time) {
 		if slices.Contains(known, f.ID) {
 			th := t.p.threads[f.Thread]
 			f.known = true
-			t.p.landed = append(t.p.landed, result{th: th, f: f, end: ended, outcome: handover.OK, known: true})
+			t.p.results.put(result{th: th, f: f, end: ended, outcome: handover.OK, known: true})
 		}
 	}
 }
