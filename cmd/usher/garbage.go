@@ -8,15 +8,17 @@ import (
 	"sync"
 )
 
-// garbageRoom is how much garbage, in bytes, there is before it is collected, at least.
-// Go alone lets there be as much as is in use, which of a few MB is next to nothing: a
-// tenth of all time went into collecting. With it Usher stays below 100 MB at full load.
-const garbageRoom = 24 << 20
+// heapRoom is how large, in bytes, the heap becomes before garbage is collected, at
+// least. Go alone lets there be as much garbage as is in use, which of a few MB is next
+// to nothing: a tenth of all time went into collecting.
+const heapRoom = 40 << 20
 
-// percentFor returns Go's setting (GOGC) with so many bytes in use: 100, and more where
-// that would leave less than garbageRoom.
+// percentFor returns Go's setting (GOGC) with so many bytes in use: what fills heapRoom,
+// and half as much as is in use where that is more. So Usher stays below 100 MB at full
+// load.
 func percentFor(inUse uint64) int {
-	return int(min(1000, max(100, 100*garbageRoom/float64(max(inUse, 1)))))
+	used := float64(max(inUse, 1))
+	return int(min(1000, max(50, 100*(heapRoom-used)/used)))
 }
 
 // collectInTime sets the garbage collector after each of its cycles, until stop. Whoever

@@ -8,7 +8,7 @@ import (
 
 func TestPercentFor(t *testing.T) {
 	t.Parallel()
-	for inUse, want := range map[uint64]int{0: 1000, 2 << 20: 1000, 6 << 20: 400, 18 << 20: 133, 24 << 20: 100, 25 << 20: 100, 1 << 40: 100} {
+	for inUse, want := range map[uint64]int{0: 1000, 2 << 20: 1000, 8 << 20: 400, 20 << 20: 100, 25 << 20: 60, 28 << 20: 50, 1 << 40: 50} {
 		if got := percentFor(inUse); got != want {
 			t.Errorf("percentFor(%d MB) = %d, want %d", inUse>>20, got, want)
 		}
@@ -37,8 +37,8 @@ func TestCollectInTime(t *testing.T) {
 		t.Errorf("with %s it is set to %d", what, percent())
 	}
 	settles("little in use", func(p int) bool { return p > 150 })
-	much := make([]byte, 2*garbageRoom)
-	settles("much in use", func(p int) bool { return p == 100 })
+	much := make([]byte, 2*heapRoom)
+	settles("much in use", func(p int) bool { return p == 50 })
 	runtime.KeepAlive(much) // and not from here on
 	settles("little in use again", func(p int) bool { return p > 150 })
 	stop()
