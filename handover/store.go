@@ -105,7 +105,6 @@ type Commit struct {
 	Put      []Pending      // effects to add or to replace (by id)
 	Drop     []string       // effects that are settled
 	Echoed   []string       // effects whose echo came: remembered for 48 h
-	Sent     []string       // ids of what was sent, see messenger.SentID: remembered for 48 h
 	History  []HistoryWrite // in order
 	Buried   []Buried       // to the dlq
 	Episodes [][]byte       // episodes that ended

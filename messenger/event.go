@@ -83,10 +83,6 @@ type Event struct {
 	Raw string `json:"raw,omitempty"`
 }
 
-// SentID returns an id that a store knows of a message that we sent. It is no
-// event's: the echo of the message is one still.
-func SentID(mid MessageID) string { return "sent:" + string(mid) }
-
 // MessageIDs returns the ids that an event of what a customer sent can have, that of
 // KindMessage first: a message, a tap of a quick reply or of a button, told with its
 // payload or without.

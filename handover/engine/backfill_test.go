@@ -6,6 +6,7 @@ import (
 
 	"usher/handover"
 	"usher/handover/engine"
+	"usher/handover/redisstore"
 	"usher/messenger"
 	"usher/messenger/graph"
 )
@@ -66,8 +67,7 @@ func TestFoundAgent(t *testing.T) {
 	}
 }
 
-// What we sent is known for ours by its mid, however the call began and whatever
-// became of the thread; its echo is an event still.
+// What we sent is known for ours by its mid, however the call began.
 func TestSentIsKnown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -78,17 +78,79 @@ func TestSentIsKnown(t *testing.T) {
 	w.accept(text("human"))
 	w.called("say_and_pass", "ok", 1)
 	for n, mid := range []messenger.MessageID{"m_out_1", "m_out_2", "m_out_3"} {
-		ours := found(messenger.Event{Kind: messenger.KindEcho, MID: mid, Aliases: []string{messenger.SentID(mid)}}, 0)
+		ours := found(messenger.Event{Kind: messenger.KindEcho, MID: mid}, 0)
 		mark := from(messenger.PSID("700000000000010"+string(rune('0'+n))), text("hello"))
 		w.accept(ours)
 		w.accept(mark)
 		w.called("answer", "ok", 3+n)
 	}
+	w.wantNoEchoes()
+}
+
+// What was said while it was found is ours as well: how its call ended is told in the
+// same turn, and stands in no history yet.
+func TestJustSentIsKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := &unloadable{Store: w.store}
+	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
+	w.start(func(o *engine.Options) { o.Store = store })
+	w.accept(text("hours"))
+	<-w.graph.begun
+	store.on.Store(true)
+	w.accept(from(w.neighbour(ann), text("hours"))) // holds the turn up
+	w.eventually("a turn fails", func() bool { return store.refused.Load() > 0 })
+	w.accept(found(messenger.Event{Kind: messenger.KindEcho, MID: "m_out_1"}, 0))
+	close(w.graph.hold)
+	w.eventually("it is said", func() bool { return len(w.graph.texts()) == 1 })
+	before := store.refused.Load()
+	w.eventually("two more turns fail", func() bool { return store.refused.Load() > before+1 })
+	store.on.Store(false)
+	w.called("answer", "ok", 2)
+	w.wantNoEchoes()
+}
+
+// Of what was said before a history begins nobody knows who did: it is old, and changes
+// nothing. An agent's words are known by what comes after.
+func TestFoundBeforeTheHistory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	short, err := redisstore.New(w.rdb, redisstore.Options{Partitions: 8, HistoryCap: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.start(func(o *engine.Options) { o.Store = short })
+	for n := range 3 {
+		w.accept(text("hours"))
+		w.called("answer", "ok", n+1)
+	}
+	w.accept(found(messenger.Event{Kind: messenger.KindEcho, MID: "m_out_1"}, time.Minute))
+	w.accept(text("two"))
+	w.called("answer", "ok", 5)
+	w.wantNoEchoes()
+	w.accept(found(messenger.Event{Kind: messenger.KindEcho, MID: "m_agents"}, -time.Second))
+	w.moved(handover.Human, handover.CauseAgentSpoke)
+}
+
+// A history that is short since little has happened is no such history.
+func TestFoundBeforeTheFirstLine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	w.accept(text("hours"))
+	w.called("answer", "ok", 1)
+	w.accept(found(messenger.Event{Kind: messenger.KindEcho, MID: "m_agents"}, time.Minute))
+	w.moved(handover.Human, handover.CauseAgentSpoke)
+}
+
+// wantNoEchoes fails where our own words were taken for somebody's.
+func (w *world) wantNoEchoes() {
+	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, l := range w.lines {
 		if l.What == string(messenger.KindEcho) {
-			t.Errorf("our own words were taken for somebody's: %+v", l)
+			w.t.Errorf("our own words were taken for somebody's: %+v", l)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -277,12 +276,8 @@ func TestResultOutlivesATurnThatFails(t *testing.T) {
 	w.start(func(o *engine.Options) { o.Store = store })
 	w.accept(text("hours"))
 	<-w.graph.begun
-	beside := messenger.ThreadKey{Page: page, PSID: bob}
-	for n := 0; beside.Partition(8) != (messenger.ThreadKey{Page: page, PSID: ann}).Partition(8); n++ {
-		beside.PSID = messenger.PSID(fmt.Sprintf("8%015d", n))
-	}
 	store.on.Store(true)
-	w.accept(from(beside.PSID, text("hours")))
+	w.accept(from(w.neighbour(ann), text("hours")))
 	w.eventually("a turn fails", func() bool { return store.refused.Load() > 0 })
 	close(w.graph.hold)
 	w.eventually("it is said", func() bool { return len(w.graph.texts()) == 1 })

@@ -154,6 +154,7 @@ func (s *storedLine) marshal() ([]byte, error) {
 	w.OptString("o", s.Outcome)
 	w.OptString("x", s.Error)
 	w.OptInt("a", int64(s.Attempt))
+	w.OptString("d", s.Sent)
 	w.End('}')
 	return w.Bytes()
 }

@@ -315,6 +315,18 @@ func (w *world) order(c engine.Command) {
 	}
 }
 
+// neighbour returns somebody else whose thread is in the same partition.
+func (w *world) neighbour(of messenger.PSID) messenger.PSID {
+	w.t.Helper()
+	want := messenger.ThreadKey{Page: page, PSID: of}.Partition(8)
+	for n := 0; ; n++ {
+		key := messenger.ThreadKey{Page: page, PSID: messenger.PSID(fmt.Sprintf("8%015d", n))}
+		if key.Partition(8) == want {
+			return key.PSID
+		}
+	}
+}
+
 func text(s string) messenger.Event { return messenger.Event{Kind: messenger.KindMessage, Text: s} }
 
 func standby(ev messenger.Event) messenger.Event { ev.Standby = true; return ev }

@@ -32,6 +32,9 @@ type Line struct {
 	Outcome string `json:"outcome,omitempty"`
 	Error   string `json:"error,omitempty"`
 	Attempt int    `json:"attempt,omitempty"`
+	// Sent is a digest of what Meta calls the message that it sent; "" for none. By it
+	// what is found in the conversation is known for ours.
+	Sent string `json:"sent,omitempty"`
 }
 
 // storedLine is a line as it is stored. A thread can have many: names are one letter,
@@ -52,6 +55,7 @@ type storedLine struct {
 	Outcome string         `json:"o,omitempty"`
 	Error   string         `json:"x,omitempty"`
 	Attempt int            `json:"a,omitempty"`
+	Sent    string         `json:"d,omitempty"`
 }
 
 // marshal returns the stored form of l, without its thread and episode.
@@ -62,7 +66,7 @@ func (l Line) marshal() ([]byte, error) {
 	}
 	stored := storedLine{
 		At: l.At.UnixMilli(), What: l.What, ID: id, From: l.From, To: l.To, Moved: l.Moved, Cause: l.Cause, Standby: l.Standby,
-		Effects: l.Effects, Notes: l.Notes, Alarm: l.Alarm, Call: l.Call, Outcome: l.Outcome, Error: l.Error, Attempt: l.Attempt,
+		Effects: l.Effects, Notes: l.Notes, Alarm: l.Alarm, Call: l.Call, Outcome: l.Outcome, Error: l.Error, Attempt: l.Attempt, Sent: l.Sent,
 	}
 	return stored.marshal()
 }
@@ -78,6 +82,6 @@ func UnmarshalLine(b []byte) (Line, error) {
 	}
 	return Line{
 		At: time.UnixMilli(s.At).UTC(), What: s.What, ID: s.ID, From: s.From, To: s.To, Moved: s.Moved, Cause: s.Cause, Standby: s.Standby,
-		Effects: s.Effects, Notes: s.Notes, Alarm: s.Alarm, Call: s.Call, Outcome: s.Outcome, Error: s.Error, Attempt: s.Attempt,
+		Effects: s.Effects, Notes: s.Notes, Alarm: s.Alarm, Call: s.Call, Outcome: s.Outcome, Error: s.Error, Attempt: s.Attempt, Sent: s.Sent,
 	}, nil
 }

@@ -15,7 +15,7 @@ func TestLineIsStoredWhole(t *testing.T) {
 	l := Line{
 		At: time.Date(2026, 11, 21, 12, 0, 0, 123_000_000, time.UTC), What: "call", ID: "call:x:0", From: handover.Waiting, To: handover.Human,
 		Moved: true, Cause: handover.CauseButton, Standby: true, Effects: []string{"answer"}, Notes: []string{"rule a"}, Alarm: "loop",
-		Call: "answer", Outcome: "ok", Error: "none", Attempt: 2,
+		Call: "answer", Outcome: "ok", Error: "none", Attempt: 2, Sent: "a digest",
 	}
 	filled := reflect.ValueOf(l)
 	for i := range filled.NumField() {

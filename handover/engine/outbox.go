@@ -46,9 +46,6 @@ type result struct {
 // result settles a call, or arranges for it to be made again.
 func (t *turn) result(r result) {
 	th, f := r.th, r.f
-	if r.sent != "" {
-		t.commit.Sent = append(t.commit.Sent, messenger.SentID(r.sent))
-	}
 	if !r.known {
 		f.flying = false
 	}
@@ -69,7 +66,7 @@ func (t *turn) land(r result) {
 	th, f := r.th, r.f
 	s := t.step(th, "call", callID(f))
 	s.trace = f.Trace
-	s.line.Call, s.line.Attempt = f.String(), f.Attempts+1
+	s.line.Call, s.line.Attempt, s.line.Sent = f.String(), f.Attempts+1, digest(r.sent)
 	if r.err != nil {
 		s.line.Error = r.err.Error()
 	}

@@ -282,6 +282,10 @@ func (p *partition) turn(ctx context.Context) (more bool, err error) {
 		p.results.putBack(results)
 		return false, err
 	}
+	if entries, err = p.withoutOurs(ctx, entries, results); err != nil {
+		p.results.putBack(results)
+		return false, err
+	}
 	t := newTurn(p, len(entries)+len(results)+len(batch.Due))
 	for _, r := range results {
 		t.result(r)

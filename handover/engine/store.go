@@ -30,6 +30,9 @@ type Store interface {
 	Read(ctx context.Context, p, limit int) (handover.Batch, error)
 	// Load returns the threads' bodies in order, nil for one never stored.
 	Load(ctx context.Context, p int, threads []string) ([][]byte, error)
+	// History returns the lines of a thread's history, oldest first; whole tells that
+	// these are all there ever were.
+	History(ctx context.Context, p int, thread string) (lines [][]byte, whole bool, err error)
 	// Outbox returns all pending effects of a partition, in no order.
 	Outbox(ctx context.Context, p int) ([]handover.Pending, error)
 	// Commit applies c if its lease holds and its Seq is the store's. A repeat of

@@ -259,7 +259,7 @@ func (t *turn) finish() (*handover.Commit, error) {
 		}
 		c.History = append(c.History, handover.HistoryWrite{Thread: t.lines[i].Thread, Body: body})
 	}
-	if len(c.Consumed)+len(c.Threads)+len(c.Put)+len(c.Drop)+len(c.Echoed)+len(c.Sent)+len(c.History)+len(c.Buried)+len(c.Episodes) == 0 {
+	if len(c.Consumed)+len(c.Threads)+len(c.Put)+len(c.Drop)+len(c.Echoed)+len(c.History)+len(c.Buried)+len(c.Episodes) == 0 {
 		return nil, nil //nolint:nilnil // nothing to commit is no error
 	}
 	return c, nil

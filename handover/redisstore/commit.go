@@ -144,16 +144,13 @@ func (s *Store) arguments(c *handover.Commit) []any {
 	return w
 }
 
-// marksOf returns what is to be remembered of what c consumes and of what was sent.
+// marksOf returns what is to be remembered of what c consumes.
 func marksOf(c *handover.Commit) []string {
-	marks := make([]string, 0, len(c.Consumed)+len(c.Sent))
+	marks := make([]string, 0, len(c.Consumed))
 	for i := range c.Consumed {
 		for rest := c.Consumed[i].Marks; len(rest) >= markSize && !c.Consumed[i].Known; rest = rest[markSize:] {
 			marks = append(marks, rest[:markSize])
 		}
-	}
-	for _, id := range c.Sent {
-		marks = append(marks, string(appendMark(nil, id)))
 	}
 	return marks
 }

@@ -20,7 +20,7 @@
 --           effects to put, effects to drop, buried entries, episodes, threads; and
 --           then, kind by kind:
 --           entries         id
---           marks           of entries and of what was sent: hash of its id
+--           marks           of entries
 --           echoed effects  id
 --           effects to put  their ids, and then of each: id, body
 --           effects to drop id

@@ -32,12 +32,8 @@ func (s *Store) Thread(ctx context.Context, key messenger.ThreadKey) (body []byt
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, nil, nil, nil, fmt.Errorf("load thread %s: %w", name, err)
 	}
-	lines, err := s.rdb.LRange(ctx, part.history(name), -int64(s.HistoryCap), -1).Result()
-	if err != nil {
-		return nil, nil, nil, nil, fmt.Errorf("load history of thread %s: %w", name, err)
-	}
-	for _, line := range lines {
-		history = append(history, []byte(line))
+	if history, _, err = s.History(ctx, part.n, name); err != nil {
+		return nil, nil, nil, nil, err
 	}
 	if pending, err = s.pendingOf(ctx, part, name); err != nil {
 		return nil, nil, nil, nil, fmt.Errorf("load outbox of thread %s: %w", name, err)

@@ -188,6 +188,19 @@ func (s *Store) Load(ctx context.Context, p int, threads []string) ([][]byte, er
 	return bodies, nil
 }
 
+// History returns the lines of a thread's history in partition p, oldest first, and
+// whether these are all that were ever added: no more than Options.HistoryCap are kept.
+func (s *Store) History(ctx context.Context, p int, thread string) (lines [][]byte, whole bool, err error) {
+	kept, err := s.rdb.LRange(ctx, s.partitions[p].history(thread), -int64(s.HistoryCap), -1).Result()
+	if err != nil {
+		return nil, false, fmt.Errorf("load history of thread %s: %w", thread, err)
+	}
+	for _, line := range kept {
+		lines = append(lines, []byte(line))
+	}
+	return lines, len(lines) < s.HistoryCap, nil
+}
+
 // Outbox returns all pending effects of partition p, in no order.
 func (s *Store) Outbox(ctx context.Context, p int) ([]handover.Pending, error) {
 	bodies, err := s.rdb.HGetAll(ctx, s.partitions[p].outbox).Result()

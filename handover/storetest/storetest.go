@@ -21,6 +21,7 @@ type Store interface {
 	Release(ctx context.Context, lease handover.Lease, clean bool) error
 	Read(ctx context.Context, p, limit int) (handover.Batch, error)
 	Load(ctx context.Context, p int, threads []string) ([][]byte, error)
+	History(ctx context.Context, p int, thread string) (lines [][]byte, whole bool, err error)
 	Outbox(ctx context.Context, p int) ([]handover.Pending, error)
 	Commit(ctx context.Context, c handover.Commit) (handover.Committed, error)
 	Pause(ctx context.Context, page messenger.PageID, d time.Duration, why string) error
@@ -122,7 +123,6 @@ func Run(t *testing.T, open func(t *testing.T) (Store, Clock)) {
 		"a_pause_is_only_prolonged":                 aPauseIsOnlyProlonged,
 		"changes_of_pauses_are_announced":           changesOfPausesAreAnnounced,
 		"what_was_found_is_stored_once":             whatWasFoundIsStoredOnce,
-		"what_was_sent_is_known":                    whatWasSentIsKnown,
 		"deliveries_are_noted":                      deliveriesAreNoted,
 		"what_is_owed_stays_until_settled":          whatIsOwedStaysUntilSettled,
 		"announcements_end_with_their_context":      announcementsEnd,

@@ -111,6 +111,13 @@ func historiesAreCapped(t *testing.T, b *bench) {
 	wantEqual(t, "history", history, append(numbered("line", HistoryCap+2)[3:], "last"))
 	_, history = b.stored(t, two)
 	wantEqual(t, "history of another thread", history, []string{"its own"})
+	for thread, want := range map[string]bool{one.String(): false, two.String(): true, threadIn(p, 2).String(): true} {
+		lines, whole, err := b.History(t.Context(), p, thread)
+		must(t, err)
+		if whole != want || want != (len(lines) < HistoryCap) {
+			t.Errorf("History(%s) = %d lines, whole: %v", thread, len(lines), whole)
+		}
+	}
 }
 
 func whatIsSetAsideIsCapped(t *testing.T, b *bench) {

@@ -37,32 +37,6 @@ func whatWasFoundIsStoredOnce(t *testing.T, b *bench) {
 	wantEqual(t, "stored events after late deliveries", b.mids(t, 23), []string{"tap", "text", "new", "other"})
 }
 
-// What we sent is known by its id, and its echo is an event still.
-func whatWasSentIsKnown(t *testing.T, b *bench) {
-	key := threadIn(25, 0)
-	lease := b.acquire(t, 25, "owner")
-	b.commit(t, &lease, handover.Commit{Sent: []string{messenger.SentID("ours"), messenger.SentID("too")}})
-	said := func(mid string) messenger.Event {
-		ev := message(key, mid)
-		ev.Kind, ev.ID = messenger.KindEcho, string(messenger.KindEcho)+":"+mid
-		return ev
-	}
-	seen := func(mid string) messenger.Event {
-		ev := said(mid)
-		ev.Backfilled, ev.Aliases = true, []string{messenger.SentID(ev.MID)}
-		return ev
-	}
-	must(t, b.Append(t.Context(), []messenger.Event{seen("ours"), seen("agents"), seen("too")}))
-	wantEqual(t, "stored events", b.mids(t, 25), []string{"agents"})
-	must(t, b.Append(t.Context(), []messenger.Event{said("ours"), said("agents")}))
-	wantEqual(t, "stored events after the echoes came", b.mids(t, 25), []string{"agents", "ours"})
-
-	b.consume(t, &lease)
-	b.pass(t, lease, 2*Horizon+3*Horizon/48) // it is renewed each 48th of it
-	must(t, b.Append(t.Context(), []messenger.Event{seen("too")}))
-	wantEqual(t, "stored events after twice the horizon", b.mids(t, 25), []string{"too"})
-}
-
 // watch returns what is known of the deliveries of a Page.
 func (b *bench) watch(t *testing.T, page messenger.PageID) handover.Watch {
 	t.Helper()

@@ -120,13 +120,12 @@ func found(page messenger.PageID, c graph.Conversation, since, until time.Time) 
 				Thread: messenger.ThreadKey{Page: page, PSID: c.Customer}, Kind: messenger.KindMessage, MID: m.MID,
 				At: m.At, Text: m.Text, Backfilled: true,
 			}
-			ids := messenger.MessageIDs(m.MID)
-			if m.Page {
-				ev.Kind, ids = messenger.KindEcho, []string{string(messenger.KindEcho) + ":" + string(m.MID), messenger.SentID(m.MID)}
+			if m.Page { // the bot, or an agent: the thread's history tells
+				ev.Kind, ev.ID = messenger.KindEcho, string(messenger.KindEcho)+":"+string(m.MID)
 			} else {
-				ev.Answered = spoke
+				ids := messenger.MessageIDs(m.MID)
+				ev.ID, ev.Aliases, ev.Answered = ids[0], ids[1:], spoke
 			}
-			ev.ID, ev.Aliases = ids[0], ids[1:]
 			events = append(events, ev)
 		}
 		spoke = spoke || m.Page

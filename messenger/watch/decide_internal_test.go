@@ -155,7 +155,7 @@ func TestFound(t *testing.T) {
 	want := []messenger.Event{
 		message("m_3", "first", 10, true), message("m_4", "", 20, true),
 		{
-			ID: "echo:m_5", Aliases: []string{"sent:m_5"}, Thread: thread, Kind: messenger.KindEcho, MID: "m_5", At: at(40), Text: "agent", Backfilled: true,
+			ID: "echo:m_5", Thread: thread, Kind: messenger.KindEcho, MID: "m_5", At: at(40), Text: "agent", Backfilled: true,
 		},
 		message("m_6", "last", 60, false),
 	}
