@@ -94,7 +94,7 @@ func TestJustSentIsKnown(t *testing.T) {
 	w := newWorld(t)
 	store := &unloadable{Store: w.store}
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
-	w.start(func(o *engine.Options) { o.Store = store })
+	w.start(unhurried, func(o *engine.Options) { o.Store = store })
 	w.accept(text("hours"))
 	<-w.graph.begun
 	store.on.Store(true)

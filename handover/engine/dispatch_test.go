@@ -35,6 +35,11 @@ func (b *busyStore) Commit(ctx context.Context, c handover.Commit) (handover.Com
 	return b.Store.Commit(ctx, c)
 }
 
+// unhurried lets calls be held up for as long as a test likes.
+func unhurried(o *engine.Options) {
+	o.CallTimeout, o.Lease, o.StopTimeout = 20*time.Second, time.Minute, 20*time.Second
+}
+
 // What is decided and durable is said, message after message, while the store is busy
 // with how the one before it ended.
 func TestMessagesFollowOneAnother(t *testing.T) {
@@ -42,7 +47,7 @@ func TestMessagesFollowOneAnother(t *testing.T) {
 	w := newWorld(t)
 	store := &busyStore{Store: w.store, free: make(chan struct{})}
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
-	w.start(func(o *engine.Options) { o.Store = store })
+	w.start(unhurried, func(o *engine.Options) { o.Store = store })
 	w.accept(text("two"))
 	<-w.graph.begun
 	more := text("hours") // decided while the first message is on its way
@@ -87,7 +92,7 @@ func TestRefusalDropsTheRestOfItsAnswer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
-	w.start()
+	w.start(unhurried)
 	w.accept(text("two"), text("hours"))
 	<-w.graph.begun
 	w.graph.failNext(&graph.Error{Edge: "messages", Status: 400, Code: 100})
@@ -102,7 +107,7 @@ func TestHandoffWaitsForItsTurn(t *testing.T) {
 	w := newWorld(t)
 	store := &busyStore{Store: w.store, free: make(chan struct{})}
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
-	w.start(func(o *engine.Options) { o.Store = store })
+	w.start(unhurried, func(o *engine.Options) { o.Store = store })
 	last := text("human")
 	last.MID = "m_human"
 	w.accept(text("two"), last)
@@ -120,7 +125,7 @@ func TestNothingFollowsWhatIsNoMessage(t *testing.T) {
 	w := newWorld(t)
 	store := &busyStore{Store: w.store, free: make(chan struct{})}
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
-	w.start(func(o *engine.Options) { o.Store = store })
+	w.start(unhurried, func(o *engine.Options) { o.Store = store })
 	w.order(engine.OrderRelease)
 	<-w.graph.begun
 	w.accept(text("hours"))
@@ -173,7 +178,7 @@ func TestStaleStoreAmidMessages(t *testing.T) {
 	store := &beforeCommit{Store: w.store}
 	store.do = func(handover.Lease) {} // of the commit that decides
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
-	e := w.engine(func(o *engine.Options) { o.Store, o.EchoGrace = store, 300*time.Millisecond })
+	e := w.engine(unhurried, func(o *engine.Options) { o.Store, o.EchoGrace = store, 300*time.Millisecond })
 	w.run(e)
 	w.accept(text("two"))
 	<-w.graph.begun
@@ -212,7 +217,7 @@ func TestStopAmidMessages(t *testing.T) {
 	w := newWorld(t)
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
 	store := &givenBack{Store: w.store}
-	stop := w.start(func(o *engine.Options) { o.Store = store })
+	stop := w.start(unhurried, func(o *engine.Options) { o.Store = store })
 	last := text("hours")
 	last.MID = "m_last"
 	w.accept(text("two"), last)
@@ -234,7 +239,7 @@ func TestDeletedAmidMessages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
-	w.start()
+	w.start(unhurried)
 	w.accept(text("two"), text("hours"))
 	<-w.graph.begun
 	w.order(engine.OrderDelete)
@@ -273,7 +278,7 @@ func TestResultOutlivesATurnThatFails(t *testing.T) {
 	w := newWorld(t)
 	store := &unloadable{Store: w.store}
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
-	w.start(func(o *engine.Options) { o.Store = store })
+	w.start(unhurried, func(o *engine.Options) { o.Store = store })
 	w.accept(text("hours"))
 	<-w.graph.begun
 	store.on.Store(true)

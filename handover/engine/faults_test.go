@@ -383,7 +383,7 @@ func TestFollowerKnownByItsEchoIsNotSentAgain(t *testing.T) {
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
 	ev.Thread = messenger.ThreadKey{}
 	w.accept(messenger.Event{Kind: messenger.KindEcho, App: app, Metadata: first.graph.metadata(0)}, text("hours"), ev)
-	w.start()
+	w.start(unhurried)
 	<-w.graph.begun
 	w.handled("message:m_again")
 	close(w.graph.hold)
