@@ -35,6 +35,10 @@ var situations = []situation{
 		[]string{"handover/engine TestKilledAfterSendingIsSettledByTheEcho", "handover/engine TestDoubtOutlivesACleanStop", "chaos replica killed at send.after"},
 	},
 	{
+		"killed amid messages that followed one another", "their echoes settle what arrived; the rest is sent",
+		[]string{"handover/engine TestKilledAmidMessages", "handover/engine TestStaleStoreAmidMessages"},
+	},
+	{
 		"a crash or a failover forgets how a handoff ended, and an agent has given the thread back since", "it is looked at once more before it is passed again",
 		[]string{"handover/engine TestHandoffGivenBackIsNotPassedAgain"},
 	},
