@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -43,6 +45,9 @@ type redisRig struct {
 	url string
 	// client goes the same way.
 	client redis.UniversalClient
+	// What sentinels told last: the primary, and how often there was a new one.
+	told      atomic.Pointer[redisNode]
+	epochTold atomic.Int64
 }
 
 // redisNode is one server process with its files.
@@ -238,17 +243,32 @@ func (r *redisRig) launchOnce(ctx context.Context, n *redisNode, args ...string)
 
 var errEnded = errors.New("the server ended by itself")
 
-// primary returns the node that is the primary; under sentinels that changes.
+// primary returns the node that is the primary; under sentinels that changes. Where
+// they do not answer, it is the last one that they told of.
 func (r *redisRig) primary(ctx context.Context) *redisNode {
-	if r.mode == redisSentinel {
-		at, err := r.sentinels[0].direct.Do(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", redisMaster).StringSlice()
-		for _, n := range r.nodes {
-			if err == nil && len(at) == 2 && at[1] == n.announced() {
-				return n
-			}
+	if r.mode != redisSentinel {
+		return r.nodes[0]
+	}
+	at, err := r.sentinels[0].direct.Do(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", redisMaster).StringSlice()
+	for _, n := range r.nodes {
+		if err == nil && len(at) == 2 && at[1] == n.announced() {
+			r.told.Store(n)
+			return n
 		}
 	}
-	return r.nodes[0]
+	return cmp.Or(r.told.Load(), r.nodes[0])
+}
+
+// epoch counts the failovers of sentinels: it grows with each new primary. Where they do
+// not answer, it is what they told last.
+func (r *redisRig) epoch(ctx context.Context) int64 {
+	master := redis.NewMapStringStringCmd(ctx, "sentinel", "master", redisMaster)
+	if r.sentinels[0].direct.Process(ctx, master) == nil {
+		if n, err := strconv.ParseInt(master.Val()["config-epoch"], 10, 64); err == nil {
+			r.epochTold.Store(n)
+		}
+	}
+	return r.epochTold.Load()
 }
 
 // moveSlots moves the slots of n partitions to other nodes, key by key, as

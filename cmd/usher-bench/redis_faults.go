@@ -60,11 +60,11 @@ func (r *redisRig) all(ctx context.Context, do func(*redisNode) error) error {
 // killPrimary is kill -9 of the primary; it comes back, as a replica, once
 // sentinels have put another one in its place.
 func (r *redisRig) killPrimary(ctx context.Context, after time.Duration) error {
-	old := r.primary(ctx)
+	old, before := r.primary(ctx), r.epoch(ctx)
 	if err := old.kill(); err != nil {
 		return err
 	}
-	err := await(ctx, "sentinels have a new primary", func() bool { return r.primary(ctx) != old })
+	err := await(ctx, "sentinels have a new primary", func() bool { return r.epoch(ctx) > before })
 	pause(ctx, after)
 	return errors.Join(err, r.rejoin(context.WithoutCancel(ctx), old), r.whole(ctx))
 }
@@ -84,7 +84,7 @@ func (r *redisRig) replica(ctx context.Context, which int) *redisNode {
 // killUnconfirmed kills the primary when its replicas have heard nothing for a while:
 // what it alone has is lost with it.
 func (r *redisRig) killUnconfirmed(ctx context.Context, lag time.Duration) error {
-	old := r.primary(ctx)
+	old, before := r.primary(ctx), r.epoch(ctx)
 	old.proxy.set(trouble{apart: true})
 	pause(ctx, lag)
 	err := old.kill()
@@ -93,17 +93,23 @@ func (r *redisRig) killUnconfirmed(ctx context.Context, lag time.Duration) error
 	if err != nil {
 		return err
 	}
-	err = await(ctx, "sentinels have a new primary", func() bool { return r.primary(ctx) != old })
+	err = await(ctx, "sentinels have a new primary", func() bool { return r.epoch(ctx) > before })
 	return errors.Join(err, r.rejoin(context.WithoutCancel(ctx), old), r.whole(ctx))
 }
 
-// failover asks sentinels for another primary.
+// failover asks sentinels for another primary. They give it up where no replica suits
+// them at the moment, and are asked again.
 func (r *redisRig) failover(ctx context.Context) error {
-	old := r.primary(ctx)
-	err := await(ctx, "sentinels begin a failover", func() bool { return r.sentinels[0].direct.Do(ctx, "SENTINEL", "FAILOVER", redisMaster).Err() == nil })
-	if err == nil {
-		err = await(ctx, "sentinels have a new primary", func() bool { return r.primary(ctx) != old })
-	}
+	before, asked := r.epoch(ctx), time.Time{}
+	err := await(ctx, "sentinels have a new primary", func() bool {
+		if r.epoch(ctx) > before {
+			return true
+		}
+		if now().Sub(asked) > time.Second && r.sentinels[0].direct.Do(ctx, "SENTINEL", "FAILOVER", redisMaster).Err() == nil {
+			asked = now() // else one is under way
+		}
+		return false
+	})
 	return errors.Join(err, r.whole(ctx))
 }
 
