@@ -173,12 +173,12 @@ func (s *sender) work(ctx context.Context) {
 }
 
 // goesOn tells what is said next, if something is: nothing after a call that leaves
-// something to decide, or where others wait.
+// something to decide, while its end cannot be stored, or where others wait.
 func (s *sender) goesOn(r *result) (next attempt, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	said := r.end == ended && r.outcome == handover.OK
-	if !said || s.trial || len(s.next) == 0 || isClosed(s.p.draining) || !s.lane.goesOn() {
+	if !said || s.trial || len(s.next) == 0 || isClosed(s.p.draining) || s.p.stuck() || !s.lane.goesOn() {
 		return next, false
 	}
 	next, s.next = s.next[0], s.next[1:]

@@ -70,6 +70,24 @@ func TestRowIsBounded(t *testing.T) {
 	}
 }
 
+// A partition at rest is not stuck, however old it is.
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	p := &partition{e: &Engine{Options: Options{Now: func() time.Time { return now }}, stuckAfter: time.Second}, born: now.Add(-time.Hour)}
+	if p.stuck() {
+		t.Error("a partition at rest is stuck")
+	}
+	p.turning.Store(p.age())
+	now = now.Add(time.Second)
+	if p.stuck() {
+		t.Error("a turn is stuck before its time")
+	}
+	if now = now.Add(1); !p.stuck() {
+		t.Error("a turn that takes too long is not stuck")
+	}
+}
+
 // held is a Graph that is held up.
 type held struct {
 	nullGraph

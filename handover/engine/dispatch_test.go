@@ -63,6 +63,30 @@ func TestMessagesFollowOneAnother(t *testing.T) {
 	w.wantTexts(want...)
 }
 
+// Where the store takes long, nothing follows a message of which nobody might know that
+// it was said, were this process to end.
+func TestNothingFollowsWhileTheStoreIsStuck(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := &busyStore{Store: w.store, free: make(chan struct{})}
+	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
+	e := w.engine(unhurried, func(o *engine.Options) { o.Store = store })
+	e.SetStuckAfter(time.Millisecond)
+	w.run(e)
+	w.accept(text("two"))
+	<-w.graph.begun
+	w.accept(messenger.Event{Kind: messenger.KindEcho, App: app, Metadata: "usher:" + effectOf(w, 0)}) // its end, which cannot be stored
+	w.eventually("the store is stuck", func() bool { return store.held.Load() > 0 })
+	time.Sleep(10 * time.Millisecond) // long enough to be so
+	close(w.graph.hold)
+	w.eventually("the message is said", func() bool { return len(w.graph.texts()) == 1 })
+	time.Sleep(50 * time.Millisecond) // in which the next one could be
+	w.wantTexts("one of two")
+	close(store.free)
+	w.called("answer", "ok", 2)
+	w.wantTexts("one of two", "two of two")
+}
+
 // After a message that was not taken nothing follows until it has been: also what a
 // sender was given ahead.
 func TestNothingOvertakesAMessageThatWasNotTaken(t *testing.T) {
@@ -278,16 +302,22 @@ func TestResultOutlivesATurnThatFails(t *testing.T) {
 	w := newWorld(t)
 	store := &unloadable{Store: w.store}
 	w.graph.begun, w.graph.hold = make(chan string, 10), make(chan struct{})
-	w.start(unhurried, func(o *engine.Options) { o.Store = store })
+	e := w.engine(unhurried, func(o *engine.Options) { o.Store, o.Renew = store, 15*time.Second })
+	w.run(e)
 	w.accept(text("hours"))
 	<-w.graph.begun
+	w.eventually("no turn is under way", func() bool { return len(e.Turning()) == 0 })
 	store.on.Store(true)
 	w.accept(from(w.neighbour(ann), text("hours")))
 	w.eventually("a turn fails", func() bool { return store.refused.Load() > 0 })
 	close(w.graph.hold)
 	w.eventually("it is said", func() bool { return len(w.graph.texts()) == 1 })
-	before := store.refused.Load()
+	before, began := store.refused.Load(), e.Turning()
 	w.eventually("two more turns fail", func() bool { return store.refused.Load() > before+1 })
+	if still := e.Turning(); len(still) != 1 || !slices.Equal(still, began) {
+		t.Errorf("turns are under way since %d and, after two more attempts, %d; want one, since its first attempt", began, still)
+	}
 	store.on.Store(false)
 	w.called("answer", "ok", 2)
+	w.eventually("no turn is under way", func() bool { return len(e.Turning()) == 0 })
 }

@@ -138,6 +138,8 @@ type Engine struct {
 	turns pace
 	crew  *crew
 	limit limit // of a call
+	// stuckAfter is how long a turn takes before it is taken to be stuck.
+	stuckAfter time.Duration
 
 	mu           sync.Mutex
 	partitions   map[int]*partition // owned
@@ -201,6 +203,7 @@ func New(o Options) (*Engine, error) {
 		turns:      newPace(),
 		crew:       newCrew(),
 		limit:      limit{length: o.CallTimeout, now: o.Now},
+		stuckAfter: stuckAfter,
 		partitions: map[int]*partition{}, wanted: map[int]bool{}, asked: map[int]bool{}, acquisitions: make(chan struct{}, maxAcquisitions),
 		wakeup: make(chan struct{}, 1),
 	}

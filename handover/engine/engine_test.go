@@ -539,6 +539,7 @@ func (w *world) startMortal() (kill func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	e.SetStuckAfter(time.Minute)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()

@@ -255,6 +255,7 @@ func (w *world) engine(change ...func(*engine.Options)) *engine.Engine {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	e.SetStuckAfter(time.Minute) // the machine may be busy
 	return e
 }
 

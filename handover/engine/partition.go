@@ -16,6 +16,7 @@ import (
 const (
 	batchSize  = 128 // entries and timers read, and results taken, in one go
 	maxBackoff = time.Second
+	stuckAfter = 100 * time.Millisecond // a turn is; most take a few
 )
 
 // partition is the loop that owns a partition: the only one that reads its
@@ -27,6 +28,7 @@ type partition struct {
 	lease    handover.Lease // with the Seq of now
 	born     time.Time      // monotonic
 	trust    atomic.Int64   // ns after born until which the lease is ours for sure
+	turning  atomic.Int64   // ns after born at which the turn began that is under way; 0 for none
 
 	pending atomic.Int64 // effects in the outbox
 	oldest  atomic.Int64 // ns after born at which the oldest of them was decided
@@ -84,8 +86,18 @@ func (p *partition) abandon() { p.abandonOnce.Do(func() { close(p.abandoned) }) 
 // trusted tells whether a call begun now ends, at the latest, while the lease is
 // ours for sure. Redis fences commits; nothing but this fences calls.
 func (p *partition) trusted() bool {
-	latest := p.e.Now().Sub(p.born) + p.e.CallTimeout + p.e.Margin
-	return int64(latest) < p.trust.Load() && !isClosed(p.abandoned)
+	latest := p.age() + (p.e.CallTimeout + p.e.Margin).Nanoseconds()
+	return latest < p.trust.Load() && !isClosed(p.abandoned)
+}
+
+// age returns the time since born in ns.
+func (p *partition) age() int64 { return p.e.Now().Sub(p.born).Nanoseconds() }
+
+// stuck tells whether the turn under way takes too long: the store may be gone, and what
+// is sent now might not be known to have been.
+func (p *partition) stuck() bool {
+	began := p.turning.Load()
+	return began != 0 && p.age()-began > p.e.stuckAfter.Nanoseconds()
 }
 
 // now estimates the store's clock.
@@ -102,7 +114,10 @@ func (p *partition) run(ctx context.Context) {
 		var more bool
 		err = p.retrying(ctx, func() (err error) {
 			defer p.e.turns.enter(ctx)()
-			more, err = p.turn(ctx)
+			p.turning.CompareAndSwap(0, p.age()) // unless it is tried again
+			if more, err = p.turn(ctx); err == nil {
+				p.turning.Store(0)
+			}
 			return err
 		})
 		if err != nil || more {
