@@ -16,7 +16,7 @@ import (
 const (
 	batchSize  = 128 // entries and timers read, and results taken, in one go
 	maxBackoff = time.Second
-	stuckAfter = 100 * time.Millisecond // a turn is; most take a few
+	stuckAfter = 200 * time.Millisecond // a turn is; most take a few
 )
 
 // partition is the loop that owns a partition: the only one that reads its
