@@ -131,7 +131,7 @@ var mutations = []mutation{
 	{
 		"trust", "G6", "a call begins only while the lease outlives it", "calls without a look at the lease",
 		"was sent again after its echo had come", freezes,
-		[]change{{"handover/engine/partition.go", "	return int64(latest) < p.trust.Load() && !isClosed(p.abandoned)", `	return mutant.Is("trust") || int64(latest) < p.trust.Load() && !isClosed(p.abandoned)`}},
+		[]change{{"handover/engine/partition.go", "	return latest < p.trust.Load() && !isClosed(p.abandoned)", `	return mutant.Is("trust") || latest < p.trust.Load() && !isClosed(p.abandoned)`}},
 	},
 	{
 		"queue", "G7", "a thread's replies wait in line", "puts the latest reply first",
