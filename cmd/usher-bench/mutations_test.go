@@ -136,7 +136,7 @@ var mutations = []mutation{
 	{
 		"queue", "G7", "a thread's replies wait in line", "puts the latest reply first",
 		"was sent before", hangs,
-		[]change{{"handover/engine/step.go", "		s.th.queue = append(s.th.queue, f)\n", `		if s.th.queue = append(s.th.queue, f); mutant.Is("queue") && !s.th.flying {
+		[]change{{"handover/engine/step.go", "		s.th.queue = append(s.th.queue, f)\n", `		if s.th.queue = append(s.th.queue, f); mutant.Is("queue") && s.th.sender == nil {
 			s.th.queue = append([]*effect{f}, s.th.queue[:len(s.th.queue)-1]...)
 		}
 `}},
