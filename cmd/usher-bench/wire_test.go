@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -44,8 +46,11 @@ func webhookAt(t *testing.T, h http.HandlerFunc) (*hook, *httptest.Server) {
 // is understood, however it is framed.
 func TestHookPosts(t *testing.T) {
 	t.Parallel()
+	var mu sync.Mutex // what is sent over two connections is in no order
 	peers := map[string]bool{}
 	to, _ := webhookAt(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		peers[r.RemoteAddr] = true
 		body, err := io.ReadAll(r.Body)
 		if err != nil || string(body) != "body" || r.Header.Get("X-Hub-Signature-256") != "sha256=00" || r.RequestURI != "/webhook?a=b" {
@@ -78,16 +83,16 @@ func TestHookPosts(t *testing.T) {
 // A server may close a connection while it is idle.
 func TestHookPostsAgainOnANewConnection(t *testing.T) {
 	t.Parallel()
-	posts := 0
-	to, server := webhookAt(t, func(http.ResponseWriter, *http.Request) { posts++ })
+	var posts atomic.Int64
+	to, server := webhookAt(t, func(http.ResponseWriter, *http.Request) { posts.Add(1) })
 	for range 2 {
 		if status, err := to.post(t.Context(), "", nil); err != nil || status != http.StatusOK {
 			t.Fatalf("post = %d, %v", status, err)
 		}
 		server.CloseClientConnections()
 	}
-	if posts != 2 {
-		t.Errorf("%d posts came, want 2", posts)
+	if n := posts.Load(); n != 2 {
+		t.Errorf("%d posts came, want 2", n)
 	}
 	server.Close()
 	if _, err := to.post(t.Context(), "", nil); err == nil {
