@@ -153,6 +153,9 @@ func TestAThreadsKeysAreReplacedWhateverTheyHold(t *testing.T) {
 			lease := acquire(t, store, 1, "owner")
 			check(t, rdb.Set(ctx, "a:{p1}:h:"+key.String(), "not ours", 0).Err())
 			check(t, rdb.RPush(ctx, "a:{p1}:t:"+key.String(), "not ours").Err())
+			if lines, _, err := store.History(ctx, 1, key.String()); err != nil || len(lines) > 0 {
+				t.Errorf("History() of what is no list = %q, %v, want none", lines, err)
+			}
 			c := whole(lease, key)
 			if _, err := store.Commit(ctx, c); err != nil {
 				t.Fatalf("Commit() = %v", err)

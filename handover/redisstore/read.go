@@ -190,9 +190,14 @@ func (s *Store) Load(ctx context.Context, p int, threads []string) ([][]byte, er
 
 // History returns the lines of a thread's history in partition p, oldest first, and
 // whether these are all that were ever added: no more than Options.HistoryCap are kept.
+// What is no list holds none, and is replaced by the next commit: a partition must not
+// stop for it.
 func (s *Store) History(ctx context.Context, p int, thread string) (lines [][]byte, whole bool, err error) {
 	kept, err := s.rdb.LRange(ctx, s.partitions[p].history(thread), -int64(s.HistoryCap), -1).Result()
-	if err != nil {
+	switch {
+	case redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return nil, true, nil
+	case err != nil:
 		return nil, false, fmt.Errorf("load history of thread %s: %w", thread, err)
 	}
 	for _, line := range kept {
